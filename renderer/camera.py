@@ -1,0 +1,117 @@
+"""The photo's camera, the virtual camera's path, and the projection between world and image plane."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+NEAR, FAR = 1.0, 6.0  # pseudo-metric distances of inverse depth 1 and 0; a choice: a portrait to a street, 1 : 6
+DEFAULT_FOV = math.radians(60.0)  # of the long side where EXIF is silent; phones' main cameras: 65 to 73, kits: 40 to 75
+
+
+def distance(inverse_depth):
+    """Pseudo-metric distance of relative inverse depth in [0, 1], any shape: 1 / (d (1/near - 1/far) + 1/far)."""
+    return 1.0 / (inverse_depth * (1.0 / NEAR - 1.0 / FAR) + 1.0 / FAR)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lens:
+    """The photo's own pinhole camera.
+
+    Attributes:
+      half_width, half_height: of the photo on the image plane, in tangent units.
+    """
+
+    half_width: float
+    half_height: float
+
+    @staticmethod
+    def of_photo(width, height, fov=DEFAULT_FOV):
+        """The lens of a photo (pixels) whose LONG side spans `fov` radians."""
+        if not 0 < fov < math.pi:
+            raise ValueError(f"fov must lie between 0 and pi radians, got {fov}")
+        unit = math.tan(fov / 2) / max(width, height)
+        return Lens(width * unit, height * unit)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A rectangle of the image plane, tangent units, y up: what a frame shows."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+    @property
+    def width(self):
+        return self.right - self.left
+
+    @property
+    def height(self):
+        return self.top - self.bottom
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """The virtual camera's poses, one a frame.
+
+    Attributes:
+      positions: (n, 3) float64, world frame, in units of the near distance.
+      rotations: (n, 3, 3) float64, world to camera: x_camera = R (x_world - position).
+    """
+
+    positions: np.ndarray
+    rotations: np.ndarray
+
+    def __len__(self):
+        return len(self.positions)
+
+
+def turn_to_pivot(position, pivot):
+    """Rotation (3, 3), world to camera, that shows `pivot` from `position` where the photo shows it.
+
+    The smallest such rotation (Rodrigues), hence yaw and pitch and no roll about the line of sight.
+    """
+    a = pivot - position
+    a, b = a / np.linalg.norm(a), pivot / np.linalg.norm(pivot)
+    axis, cosine = np.cross(a, b), float(a @ b)
+    skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    return np.eye(3) + skew + skew @ skew / (1.0 + cosine)
+
+
+def ease(t):
+    """Quintic smoothstep of t in [0, 1]: speed and acceleration vanish at both ends, jerk stays bounded (60 / T^3)."""
+    return t * t * t * (t * (6.0 * t - 15.0) + 10.0)
+
+
+def arc(phases, travel, dolly, pivot):
+    """Poses on a line through the photo's own viewpoint, turned to a pivot.
+
+    Args:
+      phases: (n,) in [-1, 1]; 0 is the photo's viewpoint.
+      travel: (2,) x and y of the position at phase 1.
+      dolly: distance moved towards the scene at phase 1 (and away from it at -1).
+      pivot: (3,) the point that stays where the photo shows it.
+
+    Returns:
+      Path of n poses.
+    """
+    reach = np.array([travel[0], travel[1], -dolly])
+    positions = np.asarray(phases, float)[:, None] * reach
+    return Path(positions, np.stack([turn_to_pivot(p, pivot) for p in positions]))
+
+
+def project(points, position, rotation):
+    """Projects world points (m, 3) into one pose. Returns ((m, 2) tangent units, (m,) distance along the view)."""
+    seen = (points - position) @ rotation.T
+    depth = -seen[:, 2]
+    return seen[:, :2] / depth[:, None], depth
+
+
+def unproject(xy, inverse_depth, lens):
+    """World points (..., 3) of photo positions xy (..., 2) in [0, 1] (x right, y down) at relative inverse depths (...)."""
+    z = distance(np.asarray(inverse_depth, float))
+    x = (2.0 * xy[..., 0] - 1.0) * lens.half_width * z
+    y = (1.0 - 2.0 * xy[..., 1]) * lens.half_height * z
+    return np.stack([x, y, -z], axis=-1)

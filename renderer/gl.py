@@ -1,0 +1,210 @@
+"""Headless OpenGL: an EGL context that lives as long as one photo, and the drawing of its layers.
+
+EGL's surfaceless platform needs no display, no window and no GPU (Mesa's llvmpipe draws on the CPU). Nothing here is
+kept at module level: a Beam worker sets up, processes and tears down on different threads.
+"""
+
+import ctypes
+import os
+
+import cv2
+import numpy as np
+
+from renderer.camera import Window
+
+# Both must be set before PyOpenGL and Mesa are loaded. llvmpipe's own threads deadlock children that are forked later,
+# and one process a core without them costs a tenth less CPU.
+os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+os.environ.setdefault("LP_NUM_THREADS", "0")
+
+INSTALL = "install a GL driver, on Debian `apt-get install libegl1 libgl1-mesa-dri libopengl0`"
+EGL_PLATFORM_SURFACELESS_MESA = 0x31DD
+OVERSAMPLING = 1.15  # texels a pixel at rest: sharp under bilinear fetches, and no shimmer for want of mip maps
+
+VERTEX_SHADER = """#version 330 core
+layout(location = 0) in vec3 position;
+layout(location = 1) in vec2 uv;
+uniform mat4 projection_view;
+out vec2 texel;
+void main() { texel = uv; gl_Position = projection_view * vec4(position, 1.0); }
+"""
+FRAGMENT_SHADER = """#version 330 core
+in vec2 texel;
+uniform sampler2D photo;
+out vec4 colour;
+void main() { colour = vec4(texture(photo, texel).rgb, 1.0); }
+"""
+
+# BT.709, limited range: what decoders of H.264 expect. Affine, hence it commutes with bilinear filtering, and the photo
+# is converted once rather than every frame.
+RGB_TO_YCBCR = np.array([[0.2126, 0.7152, 0.0722], [-0.1146, -0.3854, 0.5], [0.5, -0.4542, -0.0458]])
+YCBCR_SCALE, YCBCR_OFFSET = np.array([219.0, 224.0, 224.0]) / 255.0, np.array([16.0, 128.0, 128.0])
+
+
+class GLUnavailable(RuntimeError):
+    """No GL context can be had on this machine. The message says what to install."""
+
+
+def to_ycbcr(rgb):
+    """BT.709 limited-range YCbCr (h, w, 3) uint8 of sRGB (h, w, 3) uint8."""
+    matrix = np.hstack([RGB_TO_YCBCR * YCBCR_SCALE[:, None], YCBCR_OFFSET[:, None]])
+    return cv2.transform(rgb, matrix)
+
+
+def texture_size(photo_width, photo_height, share, pixels):
+    """Size (width, height) of the texture that shows `share` of the photo's width on `pixels` output pixels."""
+    scale = OVERSAMPLING * pixels / (share * photo_width)
+    return tuple(max(2, round(s * scale)) for s in (photo_width, photo_height))
+
+
+def resized(photo, size):
+    """The photo (h, w, 3) uint8 at another (width, height): area average where it shrinks, cubic where it grows."""
+    grows = size[0] > photo.shape[1]
+    return cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC if grows else cv2.INTER_AREA)
+
+
+def projection(window: Window, near, far):
+    """OpenGL projection (4, 4) of a Window, upside down, so that the frame's first row is read first."""
+    w, h = window.width, window.height
+    return np.array(
+        [
+            [2 / w, 0, (window.right + window.left) / w, 0],
+            [0, -2 / h, -(window.top + window.bottom) / h, 0],
+            [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)],
+            [0, 0, -1, 0],
+        ]
+    )
+
+
+class Context:
+    """An EGL context with one framebuffer. Use as `with Context(width, height) as context:` on a single thread."""
+
+    def __init__(self, width, height):
+        self.width, self.height = width, height
+
+    def __enter__(self):
+        try:
+            from OpenGL import EGL, GL
+            from OpenGL.EGL.EXT.platform_base import eglGetPlatformDisplayEXT
+
+            self.egl, self.gl = EGL, GL
+            self.display = eglGetPlatformDisplayEXT(EGL_PLATFORM_SURFACELESS_MESA, ctypes.c_void_p(0), None)
+            if not EGL.eglInitialize(self.display, ctypes.byref(EGL.EGLint()), ctypes.byref(EGL.EGLint())):
+                raise GLUnavailable(f"No EGL display could be opened: {INSTALL}.")
+            EGL.eglBindAPI(EGL.EGL_OPENGL_API)
+            attributes = [EGL.EGL_CONTEXT_MAJOR_VERSION, 3, EGL.EGL_CONTEXT_MINOR_VERSION, 3, EGL.EGL_NONE]
+            self.context = EGL.eglCreateContext(
+                self.display, ctypes.c_void_p(0), EGL.EGL_NO_CONTEXT, (EGL.EGLint * len(attributes))(*attributes)
+            )
+            if not self.context or not EGL.eglMakeCurrent(self.display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, self.context):
+                raise GLUnavailable(f"No OpenGL 3.3 context could be made: {INSTALL}.")
+        except GLUnavailable:
+            raise
+        # PyOpenGL reports a missing library as whatever its first call trips over: AttributeError, TypeError, EGLError.
+        except Exception as error:
+            raise GLUnavailable(f"OpenGL through EGL does not work here ({type(error).__name__}): {INSTALL}.") from error
+        self._make_framebuffer()
+        return self
+
+    def __exit__(self, *_):
+        # Deleting the context frees what it owns: textures, buffers, programs.
+        self.egl.eglMakeCurrent(self.display, self.egl.EGL_NO_SURFACE, self.egl.EGL_NO_SURFACE, self.egl.EGL_NO_CONTEXT)
+        self.egl.eglDestroyContext(self.display, self.context)
+
+    def renderer_name(self):
+        """The driver's own name, say `llvmpipe (LLVM 15.0.6, 256 bits)`."""
+        return self.gl.glGetString(self.gl.GL_RENDERER).decode()
+
+    def _make_framebuffer(self):
+        gl = self.gl
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, gl.glGenFramebuffers(1))
+        for attachment, storage in ((gl.GL_COLOR_ATTACHMENT0, gl.GL_RGBA8), (gl.GL_DEPTH_ATTACHMENT, gl.GL_DEPTH_COMPONENT24)):
+            buffer = gl.glGenRenderbuffers(1)
+            gl.glBindRenderbuffer(gl.GL_RENDERBUFFER, buffer)
+            gl.glRenderbufferStorage(gl.GL_RENDERBUFFER, storage, self.width, self.height)
+            gl.glFramebufferRenderbuffer(gl.GL_FRAMEBUFFER, attachment, gl.GL_RENDERBUFFER, buffer)
+        if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
+            raise GLUnavailable(f"The GL driver refuses a {self.width}x{self.height} picture: ask for a smaller --width.")
+
+    def _program(self):
+        from OpenGL.GL import shaders
+
+        gl = self.gl
+        stages = ((VERTEX_SHADER, gl.GL_VERTEX_SHADER), (FRAGMENT_SHADER, gl.GL_FRAGMENT_SHADER))
+        program = gl.glCreateProgram()
+        for source, kind in stages:
+            gl.glAttachShader(program, shaders.compileShader(source, kind))
+        gl.glLinkProgram(program)
+        return program
+
+    def frames(self, layers, window, path):
+        """Draws a path.
+
+        Args:
+          layers: pairs of Mesh and its picture (h, w, 3) uint8, near to far; the colour space is passed through.
+          window: the Window that every frame shows.
+          path: the Path, one pose a frame.
+
+        Yields:
+          (height, width, 4) uint8 a frame, first row on top; alpha is 0 where no layer was drawn.
+        """
+        gl = self.gl
+        program = self._program()
+        gl.glUseProgram(program)
+        gl.glViewport(0, 0, self.width, self.height)
+        gl.glEnable(gl.GL_DEPTH_TEST)
+        gl.glClearColor(0, 0, 0, 0)
+        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
+        gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
+        drawn = [self._upload(mesh, picture) for mesh, picture in layers]
+        depths = np.concatenate([-mesh.positions[:, 2] for mesh, _ in layers])
+        reach = np.abs(path.positions).max()
+        near, far = max(0.05, 0.5 * (depths.min() - reach)), 2.0 * (depths.max() + reach)
+        view_to_clip = projection(window, near, far)
+        location = gl.glGetUniformLocation(program, "projection_view")
+        frame = np.empty((self.height, self.width, 4), np.uint8)
+        for position, rotation in zip(path.positions, path.rotations, strict=True):
+            view = np.eye(4)
+            view[:3, :3], view[:3, 3] = rotation, -rotation @ position
+            gl.glUniformMatrix4fv(location, 1, gl.GL_TRUE, (view_to_clip @ view).astype(np.float32))
+            gl.glClear(gl.GL_COLOR_BUFFER_BIT | gl.GL_DEPTH_BUFFER_BIT)
+            for vertices, texture, count in drawn:
+                gl.glBindVertexArray(vertices)
+                gl.glBindTexture(gl.GL_TEXTURE_2D, texture)
+                gl.glDrawElements(gl.GL_TRIANGLES, count, gl.GL_UNSIGNED_INT, ctypes.c_void_p(0))
+            gl.glReadPixels(0, 0, self.width, self.height, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, frame)
+            yield frame
+
+    def _upload(self, mesh, picture):
+        gl = self.gl
+        limit = gl.glGetIntegerv(gl.GL_MAX_TEXTURE_SIZE)
+        if max(picture.shape[:2]) > limit:
+            raise ValueError(f"the picture is {picture.shape[1]}x{picture.shape[0]}, this GL driver takes sides up to {limit}")
+        vertices = gl.glGenVertexArrays(1)
+        gl.glBindVertexArray(vertices)
+        data = np.ascontiguousarray(np.hstack([mesh.positions, mesh.uv]), np.float32)
+        gl.glBindBuffer(gl.GL_ARRAY_BUFFER, gl.glGenBuffers(1))
+        gl.glBufferData(gl.GL_ARRAY_BUFFER, data.nbytes, data, gl.GL_STATIC_DRAW)
+        for index, (size, offset) in enumerate(((3, 0), (2, 12))):
+            gl.glEnableVertexAttribArray(index)
+            gl.glVertexAttribPointer(index, size, gl.GL_FLOAT, gl.GL_FALSE, data.strides[0], ctypes.c_void_p(offset))
+        gl.glBindBuffer(gl.GL_ELEMENT_ARRAY_BUFFER, gl.glGenBuffers(1))
+        gl.glBufferData(gl.GL_ELEMENT_ARRAY_BUFFER, mesh.triangles.nbytes, mesh.triangles, gl.GL_STATIC_DRAW)
+        texture = gl.glGenTextures(1)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, texture)
+        h, w = picture.shape[:2]
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, gl.GL_RGB8, w, h, 0, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, np.ascontiguousarray(picture))
+        for parameter, value in (
+            (gl.GL_TEXTURE_MIN_FILTER, gl.GL_LINEAR),
+            (gl.GL_TEXTURE_MAG_FILTER, gl.GL_LINEAR),
+            (gl.GL_TEXTURE_WRAP_S, gl.GL_CLAMP_TO_EDGE),
+            (gl.GL_TEXTURE_WRAP_T, gl.GL_CLAMP_TO_EDGE),
+        ):
+            gl.glTexParameteri(gl.GL_TEXTURE_2D, parameter, value)
+        return vertices, texture, mesh.triangles.size
+
+
+def check():
+    """Raises GLUnavailable with what to install where this machine cannot draw; returns the driver's name."""
+    with Context(16, 16) as context:
+        return context.renderer_name()
