@@ -3,8 +3,8 @@
     python -m models.train --config models/configs/first.toml --data DATA --labels LABELS --output RUN
 
 DATA holds photo sets, LABELS prediction folders (`<set>/<stem>.depth.png` and so on); the configuration names the sets.
-RUN receives the state after every epoch (the same command again takes it up), `losses.csv`, `losses.png` and
-`weights.npz`, the averaged weights in float16 that `models.registry` loads.
+RUN receives the state after every epoch (the same command again takes it up), `losses.csv`, `losses.png`,
+`latest.npz`, and at the end `weights.npz`, the averaged weights in float16 that `models.registry` loads.
 """
 
 import argparse
@@ -58,11 +58,11 @@ class Trainer(keras.Model):
 
 
 class Progress(keras.callbacks.Callback):
-    """Appends each epoch's losses to a CSV and draws them."""
+    """After each epoch: appends the losses to `losses.csv`, draws them, and writes the weights as they are now."""
 
-    def __init__(self, path):
+    def __init__(self, folder):
         super().__init__()
-        self.path = Path(path)
+        self.folder, self.path = Path(folder), Path(folder) / "losses.csv"
 
     def on_epoch_end(self, epoch, logs=None):
         row = {"epoch": epoch + 1} | {key: round(float(value), 5) for key, value in logs.items()}
@@ -74,6 +74,7 @@ class Progress(keras.callbacks.Callback):
             writer.writerow(row)
         print(json.dumps(row), flush=True)
         draw_curves(self.path, self.path.with_suffix(".png"))
+        network.save_weights(self.model.net, self.folder / "latest.npz")
 
 
 def draw_curves(table, picture):
@@ -137,7 +138,7 @@ def main(argv=None):
     done = 0
     for phase in schedule["phases"]:  # a resumed run passes through the phases that are behind it without a step
         crops = corpus.Crops(samples, phase["crop"], schedule["batch"], schedule["steps_per_epoch"], schedule["seed"])
-        callbacks = [backup, corpus.FollowEpoch(crops), Progress(args.output / "losses.csv")]
+        callbacks = [backup, corpus.FollowEpoch(crops), Progress(args.output)]
         trainer.fit(crops, initial_epoch=done, epochs=done + phase["epochs"], verbose=0, shuffle=False, callbacks=callbacks)
         done += phase["epochs"]
     trainer.optimizer.finalize_variable_values(trainer.trainable_variables)

@@ -35,20 +35,9 @@ out vec4 colour;
 void main() { colour = vec4(texture(photo, texel).rgb, 1.0); }
 """
 
-# BT.709, limited range: what decoders of H.264 expect. Affine, hence it commutes with bilinear filtering, and the photo
-# is converted once rather than every frame.
-RGB_TO_YCBCR = np.array([[0.2126, 0.7152, 0.0722], [-0.1146, -0.3854, 0.5], [0.5, -0.4542, -0.0458]])
-YCBCR_SCALE, YCBCR_OFFSET = np.array([219.0, 224.0, 224.0]) / 255.0, np.array([16.0, 128.0, 128.0])
-
 
 class GLUnavailable(RuntimeError):
     """No GL context can be had on this machine. The message says what to install."""
-
-
-def to_ycbcr(rgb):
-    """BT.709 limited-range YCbCr (h, w, 3) uint8 of sRGB (h, w, 3) uint8."""
-    matrix = np.hstack([RGB_TO_YCBCR * YCBCR_SCALE[:, None], YCBCR_OFFSET[:, None]])
-    return cv2.transform(rgb, matrix)
 
 
 def texture_size(photo_width, photo_height, share, pixels):

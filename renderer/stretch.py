@@ -13,7 +13,7 @@ ARTIFACT_STRETCH = 3.0  # a texel drawn out this many times reads as a smear, no
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def _rasterise(points, labels, position, rotation, half_width, half_height, height, width, stretch, region, depth):
+def _rasterise(points, labels, gain, position, rotation, half_width, half_height, height, width, stretch, region, depth):
     rows, columns = points.shape[0], points.shape[1]
     u = np.empty((rows, columns))
     v = np.empty((rows, columns))
@@ -44,6 +44,7 @@ def _rasterise(points, labels, position, rotation, half_width, half_height, heig
                 d, e = sign * (v2 - v0) / cell_u, sign * (v1 - v0) / cell_v
                 total, det = a * a + b * b + d * d + e * e, a * e - b * d
                 s = math.sqrt(0.5 * (total + math.sqrt(max(total * total - 4.0 * det * det, 0.0))))
+                s = 1.0 + (s - 1.0) * gain[r, c]
                 x0 = max(int(math.ceil(min(u0, u1, u2) - 0.5)), 0)
                 x1 = min(int(math.floor(max(u0, u1, u2) - 0.5)), width - 1)
                 y0 = max(int(math.ceil(min(v0, v1, v2) - 0.5)), 0)
@@ -64,12 +65,33 @@ def _rasterise(points, labels, position, rotation, half_width, half_height, heig
                             region[y, x] = label
 
 
-def stretch_map(points, labels, position, rotation, lens, shape):
+def step_gain(depth, step):
+    """How much more a cell of every `step`-th vertex is stretched in the full mesh, where it is stretched most.
+
+    A depth step that the full mesh spans with one cell is spread over `step` cells by the coarse mesh, a slope is spread
+    alike by both. The share of a coarse cell's difference that its largest single fine step holds tells them apart.
+
+    Args:
+      depth: (step r + 1, step c + 1) float inverse depth at the full mesh's vertices.
+
+    Returns:
+      (r, c) float64 in [1, step]: multiply (stretch - 1) by it.
+    """
+    fine = np.maximum(np.abs(np.diff(depth, axis=0))[:, :-1], np.abs(np.diff(depth, axis=1))[:-1])
+    largest = fine.reshape(fine.shape[0] // step, step, fine.shape[1] // step, step).max(axis=(1, 3))
+    corners = depth[::step, ::step]
+    four = np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, :-1], corners[1:, 1:]])
+    across = np.maximum(four.max(0) - four.min(0), 1e-9)
+    return np.clip(step * largest / across, 1.0, step)
+
+
+def stretch_map(points, labels, gain, position, rotation, lens, shape):
     """Draws one pose of a low-resolution mesh and says how much each pixel is drawn out.
 
     Args:
       points: (r, c, 3) float64 world points of the grid vertices.
       labels: (r - 1, c - 1) uint8, any label of each cell, carried along.
+      gain: (r - 1, c - 1) float64, from `step_gain`; ones where `points` are the drawn mesh itself.
       position, rotation: (3,) and (3, 3), a pose of a `camera.Path`.
       lens: the photo's Lens; the map shows the photo's own field of view.
       shape: (height, width) of the map.
@@ -81,6 +103,6 @@ def stretch_map(points, labels, position, rotation, lens, shape):
     region = np.full(shape, 255, np.uint8)
     depth = np.zeros(shape)
     _rasterise(
-        points, labels, position, rotation, lens.half_width, lens.half_height, shape[0], shape[1], stretch, region, depth
+        points, labels, gain, position, rotation, lens.half_width, lens.half_height, shape[0], shape[1], stretch, region, depth
     )  # fmt: skip
     return stretch, region

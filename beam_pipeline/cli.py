@@ -1,0 +1,360 @@
+"""The command line: `cinematic-photos run | render | perceive`.
+
+Exit codes: 0 done, 1 nothing to do or the photo was refused, 2 the command is wrong or the machine lacks something.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import beam_pipeline
+from models import registry
+from renderer import gl
+from renderer.studio import Studio, StudioCrashed
+from transforms.settings import ASPECTS, Settings
+
+DONE, REFUSED, WRONG = 0, 1, 2
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
+
+
+class UserError(Exception):
+    """A sentence for the user; the command ends with exit code 2."""
+
+
+def _add_settings(parser, names):
+    """Adds the Settings fields `names` as options, defaults and all."""
+    texts = {
+        "aspect": f"aspect of the clip: {' '.join(ASPECTS)}, or any W:H",
+        "width": "width of the clip in pixels, even",
+        "seconds": "length of the clip",
+        "fps": "frames a second",
+        "parallax": "asked shift of the subject against its background, as a share of the frame's width",
+        "min_parallax": "least shift that the search may fall back to",
+        "artifact_budget": "artifact score above which the search lowers the parallax",
+        "max_artifact_score": "artifact score above which a photo is rejected",
+        "min_window": "share of the widest possible crop that framing may shrink to",
+        "min_side": "smallest short side of a photo in pixels; smaller ones are rejected",
+        "max_megapixels": "largest photo that is decoded; larger ones are failures",
+        "depth_model": "network for depth: builtin, or HANDLE[#ADAPTER] (TF-Hub handle, SavedModel directory, .tflite)",
+        "people_model": "network for people, alike",
+        "saliency_model": "network for saliency, alike",
+    }
+    fields = {f.name: f for f in dataclasses.fields(Settings)}
+    group = parser.add_argument_group("what the clips are like")
+    for name in names:
+        field = fields[name]
+        group.add_argument(
+            f"--{name.replace('_', '-')}", type=field.type, default=field.default, metavar=field.type.__name__.upper(),
+            help=f"{texts[name]} (default %(default)s)",
+        )  # fmt: skip
+
+
+def _settings(args):
+    names = [f.name for f in dataclasses.fields(Settings)]
+    try:
+        return Settings(**{name: getattr(args, name) for name in names if hasattr(args, name)})
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="cinematic-photos", description="Turns photos into short clips in which a virtual camera moves through the photo.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {beam_pipeline.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    all_settings = [f.name for f in dataclasses.fields(Settings)]
+
+    def command(name, text, epilog):
+        return commands.add_parser(
+            name, help=text, description=text, epilog=epilog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+
+    run = command(
+        "run",
+        "Animate a library: every photo ends as a candidate clip, a rejection with its reason, or a failure.",
+        "Writes OUTPUT/clips/, OUTPUT/candidates/, OUTPUT/rejected/, OUTPUT/failures/ (Parquet) and OUTPUT/summary.json.\n"
+        "Any option of Apache Beam may follow, say --runner=DataflowRunner --project=P --region=R --temp_location=gs://B/tmp.\n\n"
+        "  cinematic-photos run --input ~/Pictures --output clips\n"
+        "  cinematic-photos run --input 'gs://bucket/2024/*.jpg' --output gs://bucket/clips --runner=DataflowRunner ...",
+    )
+    run.add_argument("--input", action="append", required=True, metavar="PATTERN", help="folder (all photos below it) or glob, local or gs://; may be repeated")
+    run.add_argument("--output", required=True, metavar="DIR", help="folder for clips and records, local or gs://")
+    run.add_argument("--library-root", metavar="DIR", help="folder that photos are named relative to (default: what the patterns have in common)")
+    run.add_argument("--record-shards", type=int, default=1, metavar="N", help="Parquet files a kind of record (default 1; a few hundred for millions of photos)")
+    run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
+    _add_settings(run, all_settings)
+
+    render = command(
+        "render",
+        "Animate one photo, with maps of your own where you have them.",
+        "Maps cover the whole photo and may have any size: DEPTH 8 or 16 bit, larger = nearer; REGIONS 0 background,\n"
+        "1 body, 2 head; SALIENCY 8 bit. A network runs only for the maps that are not given.\n\n"
+        "  cinematic-photos render --photo beach.jpg --output beach.mp4 --report beach.json",
+    )
+    render.add_argument("--photo", required=True, metavar="P", help="the photo")
+    for name in ("depth", "regions", "saliency"):
+        render.add_argument(f"--{name}", metavar="PNG", help=f"{name} map in place of the network's")
+    render.add_argument("--output", required=True, metavar="MP4", help="where the clip goes")
+    render.add_argument("--report", metavar="JSON", help="where the numbers of the shot go")
+    _add_settings(render, all_settings)
+
+    perceive = command(
+        "perceive",
+        "Write what the networks see: depth, regions and saliency of every photo.",
+        "For each photo DIR/<its folder>/<stem>.depth.png (16 bit, relative inverse depth, larger = nearer),\n"
+        "<stem>.regions.png (8 bit: 0 background, 1 body, 2 head) and <stem>.saliency.png (8 bit).",
+    )
+    perceive.add_argument("--input", action="append", required=True, metavar="PATTERN", help="folder or glob; may be repeated")
+    perceive.add_argument("--output", required=True, metavar="DIR", help="folder for the maps")
+    perceive.add_argument("--raw", action="store_true", help="the networks' own maps, before depth repair")
+    _add_settings(perceive, ["min_side", "max_megapixels", "depth_model", "people_model", "saliency_model"])
+    return parser
+
+
+def _beam_options(flags):
+    """PipelineOptions of the flags that are not ours, with our choices for local runs. Raises UserError for unknown ones."""
+    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
+
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for group in PipelineOptions.__subclasses__():
+        group._add_argparse_args(known)
+    try:
+        _, unknown = known.parse_known_args(flags)
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from error
+    options = PipelineOptions(flags)
+    standard = options.view_as(StandardOptions)
+    runner = standard.runner or "FnApiRunner"
+    local = runner.split(".")[-1] in LOCAL_RUNNERS
+    if "dask" in runner.lower():
+        raise UserError("The Dask runner drops tagged outputs and reports success; use FnApiRunner, DataflowRunner or FlinkRunner.")
+    if unknown and local:
+        ours = [a for action in _parser()._subparsers._group_actions[0].choices["run"]._actions for a in action.option_strings]
+        name = unknown[0].split("=")[0]
+        near = difflib.get_close_matches(name, ours + list(known._option_string_actions), 1)
+        raise UserError(f"unknown option {name}" + (f", did you mean {near[0]}?" if near else ", see cinematic-photos run --help"))
+    if local:
+        standard.runner = "FnApiRunner"  # by name: `DirectRunner` first tries to download another runner
+        direct = options.view_as(DirectOptions)
+        given = {flag.split("=")[0] for flag in flags}
+        if "--direct_num_workers" not in given:
+            direct.direct_num_workers = os.cpu_count()
+        if "--direct_running_mode" not in given and direct.direct_num_workers != 1:
+            direct.direct_running_mode = "multi_processing"
+    options.view_as(SetupOptions).save_main_session = False
+    return options, local
+
+
+def _quieten():
+    """Leaves the terminal to the progress line: libraries speak up for errors only, in the workers as well."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger().setLevel(logging.WARNING)
+    for name in ("apache_beam.runners.portability.local_job_service", "apache_beam.io.filebasedsink"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _open_studio():
+    """A Studio that is known to draw. Raises UserError with what to install."""
+    studio = Studio()
+    try:
+        studio.check()
+    except (gl.GLUnavailable, StudioCrashed) as error:
+        raise UserError(str(error)) from error
+    return studio
+
+
+def _check_machine(job):
+    """Stops at once, before any worker starts, where this machine cannot do the job."""
+    _open_studio().close()
+    if "://" not in job.output:
+        try:
+            os.makedirs(job.output, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--output {job.output} cannot be made: {error.strerror}.") from error
+        if not os.access(job.output, os.W_OK):
+            raise UserError(f"--output {job.output} is not writable.")
+
+
+def _run(args, flags):
+    import apache_beam as beam
+    from apache_beam.runners.runner import PipelineState
+
+    from beam_pipeline import options, pipeline, progress, sources
+
+    beam_options, local = _beam_options(flags)
+    try:
+        job = options.Job.of(args.input, args.output, _settings(args), args.library_root, args.record_shards)
+        fingerprint = job.fingerprint
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    empty = [p for p in job.patterns if "://" not in p and next(iter(sources.list_photos(p, job.output)), None) is None]
+    if len(empty) == len(job.patterns):
+        print(f"cinematic-photos: no photo matches {', '.join(empty)}", file=sys.stderr)
+        return REFUSED
+    for pattern in empty:
+        print(f"cinematic-photos: no photo matches {pattern}, going on with the others", file=sys.stderr)
+    if local:
+        _check_machine(job)
+        _quieten()
+    with progress.Display(local and not args.quiet and sys.stderr.isatty()) as display:
+        built = beam.Pipeline(options=beam_options)
+        pipeline.build(built, job, display.journal)
+        result = built.run()
+        if not local:
+            print(f"submitted; records and summary.json will be in {job.output} ({fingerprint})")
+            return DONE
+        state = result.wait_until_finish()
+    if state != PipelineState.DONE:
+        raise UserError(f"The run ended as {state}; what it wrote is complete, run it again.")
+    summary = json.loads(Path(job.output, "summary.json").read_text())
+    counts = ", ".join(f"{summary[key]} {key}" for key in ("candidates", "rejected", "failures", "skipped"))
+    print(f"{summary['photos']} photos: {counts}")
+    for name in ("clips", "candidates", "rejected", "failures", "summary.json"):
+        print(f"  {name + ':':13} {os.path.join(job.output, name)}")
+    return DONE
+
+
+def _with_maps(networks, args, rgb):
+    """The networks' maps with the user's own in their place."""
+    import numpy as np
+    from PIL import Image
+
+    maps = networks(rgb) if networks else {}
+    for option, role in (("depth", "depth"), ("regions", "people"), ("saliency", "saliency")):
+        path = getattr(args, option)
+        if not path:
+            continue
+        try:
+            values = np.asarray(Image.open(path))
+        except OSError as error:
+            raise UserError(f"--{option} {path} cannot be read as a picture.") from error
+        if values.ndim == 3 and option != "regions":
+            values = values[..., 0]
+        if values.ndim != 2:
+            raise UserError(f"--{option} {path} must have one channel, it has shape {values.shape}.")
+        if option == "regions":
+            if values.max() > 2:
+                raise UserError(f"--regions {path} must hold 0, 1 and 2 alone, it holds {values.max()}.")
+            maps[role] = np.stack([values == label for label in range(3)], -1).astype(np.float32)
+        elif option == "saliency":
+            maps[role] = values.astype(np.float32) / np.iinfo(values.dtype).max if values.dtype.kind == "u" else values.astype(np.float32)
+        else:
+            maps[role] = values.astype(np.float32)
+    return maps
+
+
+def _load_networks(settings, given=()):
+    models = {role: getattr(settings, f"{role}_model") for role in registry.ROLES}
+    missing = {role: model for role, model in models.items() if role not in given}
+    return registry.Networks(missing) if missing else None
+
+
+def _render(args):
+    from beam_pipeline import sinks, sources
+    from transforms import decode, infer, mesh, render, repair, score, trajectory
+    from transforms.elements import Failed, Rejected
+
+    settings = _settings(args)
+    given = [role for option, role in (("depth", "depth"), ("regions", "people"), ("saliency", "saliency")) if getattr(args, option)]
+    try:
+        networks = _load_networks(settings, given)
+    except registry.ModelError as error:
+        raise UserError(str(error)) from error
+    studio = _open_studio()
+    report = {"photo": os.path.basename(args.photo)}
+    status = REFUSED
+    try:
+        photo = decode.decode(sources.read_bytes(sources.absolute(args.photo)), settings.max_megapixels, settings.min_side)
+        perception = infer.infer(lambda rgb: _with_maps(networks, args, rgb), photo)
+        scene = mesh.build_scene(repair.repair(perception, trusted_depth="depth" in given))
+        shot = trajectory.shoot(scene, settings)
+        report |= dataclasses.asdict(shot.measures) | {"pivot": shot.pivot, "coverage": 1.0}
+        clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps)
+        sinks.write_file(sources.absolute(args.output), clip.mp4)
+        report |= {"result": "candidate", "width": clip.width, "height": clip.height, "frames": clip.frames, "fps": settings.fps}
+        status = DONE
+    except Rejected as rejected:
+        report |= {"result": "rejected", "reason": str(rejected.reason), "detail": rejected.detail}
+        print(f"cinematic-photos: rejected, {rejected.reason}: {rejected.detail}", file=sys.stderr)
+    except Failed as failed:
+        report |= {"result": "failed", "reason": str(failed.reason), "detail": failed.detail}
+        print(f"cinematic-photos: failed, {failed.reason}: {failed.detail}", file=sys.stderr)
+    except OSError as error:
+        raise UserError(f"--output {args.output} cannot be written: {error.strerror or error}.") from error
+    if args.report:
+        try:
+            sinks.write_file(sources.absolute(args.report), (json.dumps(report, indent=2) + "\n").encode())
+        except OSError as error:
+            raise UserError(f"--report {args.report} cannot be written: {error.strerror or error}.") from error
+    return status
+
+
+def _perceive(args):
+    import cv2
+    import numpy as np
+
+    from beam_pipeline import sinks, sources
+    from transforms import decode, infer, repair
+    from transforms.elements import Failed, Rejected
+
+    settings = _settings(args)
+    try:
+        root = sources.library_root(args.input)
+        networks = _load_networks(settings)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    uris = sorted({uri for pattern in args.input for uri in sources.list_photos(pattern, args.output)})
+    written = 0
+    for uri in uris:
+        ref = sources.photo_ref(uri, root)
+        try:
+            photo = decode.decode(sources.read_bytes(ref.uri), settings.max_megapixels, settings.min_side)
+        except (Rejected, Failed) as error:
+            print(f"cinematic-photos: {ref.path}: {error.reason}: {error.detail}", file=sys.stderr)
+            continue
+        seen = infer.infer(networks, photo)
+        depth = repair.normalise(seen.inverse_depth)
+        if not args.raw:
+            seen = repair.repair(seen)
+            depth = seen.inverse_depth
+        head = seen.head > 0.5 * seen.person
+        maps = {
+            "depth": np.round(depth * 65535).astype(np.uint16),
+            "regions": np.where(seen.person > 0.5, np.where(head, 2, 1), 0).astype(np.uint8),
+            "saliency": np.round(np.clip(seen.saliency, 0, 1) * 255).astype(np.uint8),
+        }
+        for name, values in maps.items():
+            target = os.path.join(sources.absolute(args.output), f"{os.path.splitext(ref.path)[0]}.{name}.png")
+            try:
+                sinks.write_file(target, cv2.imencode(".png", values)[1].tobytes())
+            except OSError as error:
+                raise UserError(f"--output {args.output} cannot be written: {error.strerror or error}.") from error
+        written += 1
+    if not uris:
+        print(f"cinematic-photos: no photo matches {', '.join(args.input)}", file=sys.stderr)
+    else:
+        print(f"{written} of {len(uris)} photos: maps are in {args.output}")
+    return DONE if written else REFUSED
+
+
+def main(argv=None):
+    """Runs the command line; returns the exit code."""
+    args, rest = _parser().parse_known_args(argv)
+    try:
+        if args.command == "run":
+            return _run(args, rest)
+        if rest:
+            raise UserError(f"unknown option {rest[0]}, see cinematic-photos {args.command} --help")
+        return {"render": _render, "perceive": _perceive}[args.command](args)
+    except UserError as error:
+        print(f"cinematic-photos: {error}", file=sys.stderr)
+        return WRONG
+    except KeyboardInterrupt:
+        print("\ncinematic-photos: interrupted; what is written is complete, run it again", file=sys.stderr)
+        return 130

@@ -1,0 +1,68 @@
+"""What a job is: checked once, before anything runs."""
+
+import dataclasses
+import posixpath
+
+import beam_pipeline
+from beam_pipeline import sources
+from models import registry
+from transforms.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """The main job.
+
+    Attributes:
+      patterns: of photos, absolute or URIs.
+      root: the library's root; photos are named relative to it.
+      output: folder or URI.
+      settings: what each clip is like.
+      record_shards: Parquet files a kind of record.
+    """
+
+    patterns: tuple[str, ...]
+    root: str
+    output: str
+    settings: Settings
+    record_shards: int = 1
+
+    @staticmethod
+    def of(patterns, output, settings, root=None, record_shards=1):
+        """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
+        patterns = tuple(sources.absolute(p) for p in patterns)
+        root = sources.absolute(root).rstrip("/") if root else sources.library_root(patterns)
+        for pattern in patterns:
+            if not (sources.static_prefix(pattern) + "/").startswith(root.rstrip("/") + "/"):
+                raise ValueError(f"--input {pattern} does not lie under --library-root {root}.")
+        if record_shards < 1:
+            raise ValueError(f"--record-shards must be at least 1, got {record_shards}")
+        return Job(patterns, root, sources.absolute(output).rstrip("/"), settings, record_shards)
+
+    @property
+    def models(self):
+        """{role: model} as `models.registry` takes it."""
+        return {role: getattr(self.settings, f"{role}_model") for role in registry.ROLES}
+
+    @property
+    def fingerprint(self):
+        """Of everything that shapes the clips: settings, code version, networks. Raises ModelError for missing ones."""
+        return self.settings.fingerprint(beam_pipeline.__version__, registry.digest(self.models))
+
+    def about(self):
+        """What summary.json says of the run itself: no absolute path, which could name a user."""
+        return {
+            "fingerprint": self.fingerprint,
+            "settings": dataclasses.asdict(self.settings) | {f"{role}_model": posixpath.basename(m) for role, m in self.models.items()},
+            "versions": versions(),
+        }
+
+
+def versions():
+    """{package: version} of what shapes pixels and records."""
+    import importlib.metadata
+    import platform
+
+    names = ("apache-beam", "av", "keras", "numba", "numpy", "opencv-python-headless", "pillow", "pillow-heif", "pyarrow", "tensorflow")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"cinematic-photos": beam_pipeline.__version__, "python": platform.python_version(), **found}

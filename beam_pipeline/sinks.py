@@ -1,0 +1,218 @@
+"""What a run leaves behind: clips and posters, records in Parquet, and the summary. Temporary name first, then renamed."""
+
+import dataclasses
+import json
+import posixpath
+import uuid
+
+import apache_beam as beam
+import pyarrow
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection
+
+COSTS = pyarrow.map_(pyarrow.string(), pyarrow.float64())
+_TEXT, _REAL, _INT = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
+
+
+def _schema(**columns):
+    return pyarrow.schema([pyarrow.field(name, kind, nullable=null) for name, (kind, null) in columns.items()])
+
+
+_NAMED = {"photo_id": (_TEXT, False), "path": (_TEXT, False), "fingerprint": (_TEXT, False)}
+# Column by column as docs/output.md tells them; a test holds each against its dataclass.
+SCHEMAS = {
+    Candidate: _schema(
+        **_NAMED,
+        clip=(_TEXT, False),
+        poster=(_TEXT, False),
+        width=(_INT, False),
+        height=(_INT, False),
+        frames=(_INT, False),
+        fps=(_INT, False),
+        capture_time=(_TEXT, True),
+        artifact_score=(_REAL, False),
+        relative_parallax=(_REAL, False),
+        direction=(_REAL, False),
+        dolly=(_REAL, False),
+        largest_component=(_REAL, False),
+        largest_head_component=(_REAL, False),
+        stretched_share=(_REAL, False),
+        saliency_kept=(_REAL, False),
+        window_share=(_REAL, False),
+        evaluations=(_INT, False),
+        cpu_seconds=(COSTS, False),
+    ),
+    Rejection: _schema(
+        **_NAMED,
+        stage=(_TEXT, False),
+        reason=(_TEXT, False),
+        detail=(_TEXT, False),
+        artifact_score=(_REAL, True),
+        cpu_seconds=(COSTS, False),
+    ),
+    Failure: _schema(
+        **_NAMED, stage=(_TEXT, False), reason=(_TEXT, False), detail=(_TEXT, False), cpu_seconds=(COSTS, False)
+    ),
+}
+FOLDERS = {Candidate: "candidates", Rejection: "rejected", Failure: "failures"}
+
+
+def write_file(path, data):
+    """Writes bytes so that the name appears with its whole content or not at all. Raises OSError or BeamIOError."""
+    if "://" in path:  # an object store shows an object once it is whole; a rename there would be a second upload
+        with FileSystems.create(path, mime_type="application/octet-stream") as file:
+            file.write(data)
+        return
+    temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        with FileSystems.create(temporary) as file:
+            file.write(data)
+        FileSystems.rename([temporary], [path])
+    except BaseException:
+        if FileSystems.exists(temporary):
+            FileSystems.delete([temporary])
+        raise
+
+
+def clip_name(photo_id, fingerprint, ending):
+    """Path of a clip or poster below the output folder: 256 folders, so that none holds millions."""
+    return f"clips/{photo_id[:2]}/{photo_id}-{fingerprint}{ending}"
+
+
+def write_clip(output, fingerprint, fps, ref, clip):
+    """Writes a Clip's files, then returns its Candidate, still without costs. Raises Failed where they cannot be written."""
+    names = {ending: clip_name(ref.photo_id, fingerprint, ending) for ending in (".mp4", ".jpg")}
+    try:
+        write_file(posixpath.join(output, names[".jpg"]), clip.poster)
+        write_file(posixpath.join(output, names[".mp4"]), clip.mp4)
+    except (OSError, BeamIOError) as error:  # its text would carry the absolute path
+        raise Failed(FailReason.UNWRITABLE, f"The clip cannot be written ({type(error).__name__}).") from error
+    return Candidate(
+        photo_id=ref.photo_id,
+        path=ref.path,
+        fingerprint=fingerprint,
+        clip=names[".mp4"],
+        poster=names[".jpg"],
+        width=clip.width,
+        height=clip.height,
+        frames=clip.frames,
+        fps=fps,
+        capture_time=clip.capture_time.isoformat() if clip.capture_time else None,
+        **dataclasses.asdict(clip.measures),
+        cpu_seconds={},
+    )
+
+
+def row(record):
+    """A record as the dict that Parquet takes; maps become lists of pairs."""
+    fields = dataclasses.asdict(record)
+    fields["cpu_seconds"] = list(fields["cpu_seconds"].items())
+    return fields
+
+
+class WriteRecords(beam.PTransform):
+    """Outcomes to `candidates/`, `rejected/` and `failures/`, a fixed number of Parquet files each.
+
+    The number is fixed so that a second run replaces the first one's files and leaves none behind.
+    """
+
+    def __init__(self, output, shards):
+        super().__init__()
+        self.output, self.shards = output, shards
+
+    def expand(self, outcomes):
+        for kind, folder in FOLDERS.items():
+            (
+                outcomes
+                | f"Only {folder}" >> beam.Filter(lambda outcome, kind=kind: isinstance(outcome, kind))
+                | f"Rows of {folder}" >> beam.Map(row)
+                | f"Write {folder}"
+                >> beam.io.WriteToParquet(
+                    posixpath.join(self.output, folder, "part"), SCHEMAS[kind], file_name_suffix=".parquet", num_shards=self.shards
+                )
+            )
+        return outcomes
+
+
+@dataclasses.dataclass(frozen=True)
+class Totals:
+    """Counts and CPU seconds of outcomes; `plus` is commutative and associative."""
+
+    candidates: int = 0
+    rejected: tuple[tuple[str, int], ...] = ()
+    failures: tuple[tuple[str, int], ...] = ()
+    skipped: int = 0
+    cpu_seconds: tuple[tuple[str, float], ...] = ()
+
+    @staticmethod
+    def of(outcome):
+        costs = tuple(sorted(outcome.cpu_seconds.items()))
+        if isinstance(outcome, Candidate):
+            return Totals(candidates=1, cpu_seconds=costs)
+        name = "rejected" if isinstance(outcome, Rejection) else "failures"
+        return Totals(cpu_seconds=costs, **{name: ((outcome.reason, 1),)})
+
+    def plus(self, other):
+        def added(a, b):
+            total = dict(a)
+            for key, value in b:
+                total[key] = total.get(key, 0) + value
+            return tuple(sorted(total.items()))
+
+        return Totals(
+            self.candidates + other.candidates,
+            added(self.rejected, other.rejected),
+            added(self.failures, other.failures),
+            self.skipped + other.skipped,
+            added(self.cpu_seconds, other.cpu_seconds),
+        )
+
+    def summary(self):
+        """The dict of summary.json; `photos` is the sum of the four that follow it."""
+        rejected, failures = dict(self.rejected), dict(self.failures)
+        counts = {"candidates": self.candidates, "rejected": sum(rejected.values()), "failures": sum(failures.values())}
+        counts["skipped"] = self.skipped
+        costs = {stage: round(seconds, 3) for stage, seconds in self.cpu_seconds}
+        return {
+            "photos": sum(counts.values()),
+            **counts,
+            "rejected_by_reason": rejected,
+            "failures_by_reason": failures,
+            "cpu_seconds": costs | {"total": round(sum(costs.values()), 3)},
+        }
+
+
+class SumOutcomes(beam.CombineFn):
+    """Outcomes to one Totals, on any runner, an empty library included."""
+
+    def create_accumulator(self):
+        return Totals()
+
+    def add_input(self, total, outcome):
+        return total.plus(Totals.of(outcome))
+
+    def merge_accumulators(self, totals):
+        result = Totals()
+        for total in totals:
+            result = result.plus(total)
+        return result
+
+    def extract_output(self, total):
+        return total
+
+
+class WriteSummary(beam.PTransform):
+    """Outcomes to `summary.json`."""
+
+    def __init__(self, output, about):
+        super().__init__()
+        self.output, self.about = output, about
+
+    def expand(self, outcomes):
+        def write(totals, output, about):
+            text = json.dumps(totals.summary() | about, indent=2)
+            write_file(posixpath.join(output, "summary.json"), (text + "\n").encode())
+
+        return outcomes | "Sum" >> beam.CombineGlobally(SumOutcomes()) | "Write" >> beam.Map(write, self.output, self.about)

@@ -1,0 +1,273 @@
+"""Loads the networks: the built-in one, or for any role a TF-Hub handle, a SavedModel directory or a .tflite file.
+
+A model is named as `HANDLE` or `HANDLE#ADAPTER`. HANDLE is `builtin`, an https:// TF-Hub handle, a local or gs://
+SavedModel directory, or a path that ends in .tflite. ADAPTER, one of ADAPTERS, says what the network wants and what its
+answer means; without it the role's default is taken.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROLES = ("depth", "people", "saliency")
+BUILTIN = "builtin"
+BUILTIN_WEIGHTS = Path(__file__).parent / "weights" / "builtin.npz"
+HEAD_OF_ROLE = {"depth": "inverse_depth", "people": "regions", "saliency": "saliency"}
+# Input sizes (h, w) of the built-in network, all near 90,000 pixels: few, so that a photo is squeezed by 15 % at most.
+INPUT_SIZES = ((288, 288), (256, 352), (224, 384), (352, 256), (384, 224))
+
+
+class ModelError(ValueError):
+    """A model cannot be had or does not answer as its adapter says. The message says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapter:
+    """How to ask a network and read its answer.
+
+    Attributes:
+      size: input (height, width); None takes it from the model's own signature.
+      offset, scale: the network gets (sRGB 0..255 - offset) * scale, a channel each.
+      dtype: of the input, `float32` or `uint8`.
+      channels_first: the network wants (1, 3, h, w).
+      output: name of the output; None takes the only one.
+      meaning: depth: `inverse_depth`, `distance`, or `log_inverse_depth`;
+        people: `probability`, `logits` or `labels` of classes; saliency: `probability` or `logits`.
+      person_class, head_class: index of the class; None where there is no such class.
+    """
+
+    size: tuple[int, int] | None = None
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: tuple[float, float, float] = (1 / 255.0,) * 3
+    dtype: str = "float32"
+    channels_first: bool = False
+    output: str | None = None
+    meaning: str = "probability"
+    person_class: int | None = 0
+    head_class: int | None = None
+
+
+ADAPTERS = {
+    "depth": Adapter(meaning="inverse_depth"),
+    "distance": Adapter(meaning="distance"),
+    "people": Adapter(meaning="probability"),
+    "saliency": Adapter(meaning="probability"),
+    # MiDaS v2.1 small (https://tfhub.dev/intel/midas/v2_1_small/1 as SavedModel, .../lite/... as .tflite)
+    "midas_v21_small": Adapter(size=(256, 256), channels_first=True, meaning="inverse_depth"),
+    "midas_v21_small_lite": Adapter(
+        size=(256, 256), offset=(123.675, 116.28, 103.53), scale=(1 / 58.395, 1 / 57.12, 1 / 57.375), meaning="inverse_depth"
+    ),
+    # DeepLabV3 on PASCAL VOC (https://tfhub.dev/tensorflow/lite-model/deeplabv3/1/metadata/2): logits of 21 classes
+    "deeplabv3_pascal": Adapter(
+        size=(257, 257), offset=(127.5,) * 3, scale=(1 / 127.5,) * 3, meaning="logits", person_class=15
+    ),
+    # the quantised export of the same, whose arg-max is part of the graph
+    "deeplabv3_pascal_labels": Adapter(size=(513, 513), scale=(1.0,) * 3, dtype="uint8", meaning="labels", person_class=15),
+}
+
+
+def parse(role, model):
+    """(handle, Adapter) of a model's name. Raises ModelError for an unknown adapter or a local path that is not there."""
+    handle, _, adapter = model.partition("#")
+    if handle == BUILTIN:
+        if adapter:
+            raise ModelError(f"--{role}-model {model}: the built-in network takes no adapter.")
+        return handle, None
+    name = adapter or role
+    if name not in ADAPTERS:
+        raise ModelError(f"--{role}-model {model}: unknown adapter {name!r}, known are {', '.join(sorted(ADAPTERS))}.")
+    if "://" not in handle and not os.path.exists(handle):
+        raise ModelError(f"--{role}-model {model}: {handle} is not there. Give a TF-Hub handle, a SavedModel directory or a .tflite file.")
+    return handle, ADAPTERS[name]
+
+
+def digest(models):
+    """Hex digest of what the networks of a {role: model} are: file contents where they are local, else the handle."""
+    sha = hashlib.sha256()
+    for role in ROLES:
+        handle, adapter = parse(role, models[role])
+        sha.update(f"{role} {adapter}\n".encode())
+        path = BUILTIN_WEIGHTS if handle == BUILTIN else Path(handle)
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        if "://" in handle:
+            sha.update(handle.encode())
+            continue
+        for file in files:
+            if file.is_file():
+                sha.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return sha.hexdigest()
+
+
+@contextlib.contextmanager
+def _standard_error_closed():
+    """TensorFlow's C++ greets every import on file descriptor 2, whatever its log level; errors come as exceptions."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _tensorflow():
+    """TensorFlow with one thread an op: N processes on N cores must not fight."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _standard_error_closed():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # the second greeting comes with the first look at devices    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        pass  # TensorFlow has run in this process already; a notebook or a test set its own threads
+    return tf
+
+
+class Builtin:
+    """The built-in network with the heads of the given roles.
+
+    Call with a photo (h, w, 3) uint8; returns {role: maps}: depth (h', w'), people (h', w', 3) probabilities of
+    background, body and head, saliency (h', w'), all float32.
+    """
+
+    def __init__(self, roles, weights=BUILTIN_WEIGHTS):
+        if not Path(weights).exists():
+            raise ModelError(f"The built-in weights are missing at models/weights/{Path(weights).name}: reinstall the package.")
+        tf = _tensorflow()
+        from models import network
+
+        model = network.build_network([HEAD_OF_ROLE[role] for role in roles])
+        network.load_weights(model, weights)
+        self.roles, self.model = roles, model
+        self.run = tf.function(lambda x: model(x, training=False))  # traced once for each of INPUT_SIZES
+
+    def __call__(self, rgb):
+        aspect = np.log(rgb.shape[1] / rgb.shape[0])
+        height, width = min(INPUT_SIZES, key=lambda size: abs(np.log(size[1] / size[0]) - aspect))
+        image = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+        out = {key: value.numpy()[0] for key, value in self.run(image[None].astype(np.float32)).items()}
+        maps = {}
+        if "depth" in self.roles:
+            maps["depth"] = out["inverse_depth"][..., 0]
+        if "people" in self.roles:
+            maps["people"] = _softmax(out["regions"])
+        if "saliency" in self.roles:
+            maps["saliency"] = _saliency(out["saliency"])
+        return maps
+
+
+def _softmax(logits):
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def _saliency(logits):
+    """What framing must keep: half where eyes rest, half the whole of the salient object (a face, and the cat it is of)."""
+    fixation = np.exp(0.5 * (logits[..., 0] - logits[..., 0].max()))
+    return 0.5 * fixation + 0.5 / (1.0 + np.exp(-logits[..., 1]))
+
+
+class External:
+    """A network from elsewhere, behind its adapter. Call with a photo (h, w, 3) uint8; returns the role's maps."""
+
+    def __init__(self, role, handle, adapter):
+        self.role, self.handle, self.adapter = role, handle, adapter
+        try:
+            self.size, self.answer = _open_tflite(handle) if handle.endswith(".tflite") else _open_saved_model(handle, adapter)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(f"{handle} cannot be loaded as a model for {role} ({type(error).__name__}: {error}).") from error
+
+    def __call__(self, rgb):
+        adapter = self.adapter
+        height, width = adapter.size or self.size or rgb.shape[:2]
+        image = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+        image = ((image - np.float32(adapter.offset)) * np.float32(adapter.scale)).astype(adapter.dtype)
+        out = self.answer(image.transpose(2, 0, 1)[None] if adapter.channels_first else image[None])
+        out = np.squeeze(np.asarray(out, np.float32))
+        if out.ndim not in (2, 3):
+            raise ModelError(f"{self.handle} answers with shape {out.shape}, {self.role} needs one map, or one a class.")
+        return getattr(self, f"_read_{self.role}")(out)
+
+    def _read_depth(self, out):
+        if self.adapter.meaning == "distance":
+            return 1.0 / np.maximum(out, 1e-6)
+        return np.exp(out) if self.adapter.meaning == "log_inverse_depth" else out
+
+    def _read_people(self, out):
+        adapter = self.adapter
+        if adapter.meaning == "labels":
+            person = (out == adapter.person_class).astype(np.float32)
+            head = (out == adapter.head_class).astype(np.float32) if adapter.head_class is not None else 0 * person
+        elif out.ndim == 2:
+            person, head = (1 / (1 + np.exp(-out)) if adapter.meaning == "logits" else out), np.zeros_like(out)
+        else:
+            p = _softmax(out) if adapter.meaning == "logits" else out
+            head = p[..., adapter.head_class] if adapter.head_class is not None else np.zeros(p.shape[:2], np.float32)
+            person = p[..., adapter.person_class]
+        return np.stack([1 - np.maximum(person, head), np.maximum(person - head, 0), head], -1)
+
+    def _read_saliency(self, out):
+        return 1 / (1 + np.exp(-out)) if self.adapter.meaning == "logits" else np.clip(out, 0, 1)
+
+
+def _open_tflite(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    net = Interpreter(str(path), num_threads=1)
+    net.allocate_tensors()
+    (given,), (wanted, *_) = net.get_input_details(), net.get_output_details()
+    size = tuple(int(s) for s in given["shape"][1:3])
+
+    def answer(x):
+        if tuple(given["shape"]) != x.shape:
+            raise ModelError(f"{path} wants input of shape {tuple(given['shape'])}, its adapter gives {x.shape}.")
+        net.set_tensor(given["index"], x.astype(given["dtype"]))
+        net.invoke()
+        value = net.get_tensor(wanted["index"])
+        scale, zero = wanted["quantization"]
+        return (value.astype(np.float32) - zero) * scale if scale else value
+
+    return size, answer
+
+
+def _open_saved_model(handle, adapter):
+    tf = _tensorflow()
+    if handle.startswith("https://"):
+        import tensorflow_hub
+
+        model = tensorflow_hub.load(handle)
+    else:
+        model = tf.saved_model.load(handle)
+    if "serving_default" not in model.signatures:
+        raise ModelError(f"{handle} has no `serving_default` signature: export it with one.")
+    run = model.signatures["serving_default"]
+    ((name, spec),) = run.structured_input_signature[1].items()
+    if adapter.output is None and len(run.structured_outputs) != 1:
+        raise ModelError(f"{handle} has outputs {', '.join(sorted(run.structured_outputs))}: its adapter must name one.")
+    output = adapter.output or next(iter(run.structured_outputs))
+    shape = spec.shape.as_list()[2:4] if adapter.channels_first else spec.shape.as_list()[1:3]
+    size = tuple(shape) if None not in shape else None
+    return size, lambda x: run(**{name: tf.constant(x)})[output].numpy()
+
+
+class Networks:
+    """The networks of some or all roles, {role: model}, loaded. Call with a photo (h, w, 3) uint8; returns {role: maps} as `Builtin`."""
+
+    def __init__(self, models):
+        parsed = {role: parse(role, model) for role, model in models.items()}
+        builtin = [role for role in parsed if parsed[role][0] == BUILTIN]
+        self.builtin = Builtin(builtin) if builtin else None
+        self.external = {role: External(role, *parsed[role]) for role in parsed if parsed[role][0] != BUILTIN}
+
+    def __call__(self, rgb):
+        maps = self.builtin(rgb) if self.builtin else {}
+        return maps | {role: network(rgb) for role, network in self.external.items()}

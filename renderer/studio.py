@@ -1,0 +1,164 @@
+"""The process in which GL draws and the encoder runs, apart from TensorFlow's.
+
+Mesa's llvmpipe and TensorFlow each bring an LLVM of their own and resolve each other's symbols: in one process whichever
+comes second crashes (seen with Mesa 22.3.6 and TensorFlow 2.21, either order). So the caller keeps a child: `Studio`
+sends a `Reel` down its standard input and reads a `Film` from its standard output. The child ends when its input does,
+hence with its parent, however that ends; a crash of the driver costs one photo.
+"""
+
+import dataclasses
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime
+
+import numpy as np
+
+from renderer import encode, gl
+from renderer.camera import Path, Window
+from renderer.mesh import Mesh
+
+LENGTH = struct.Struct("<Q")  # messages are a length and a pickle
+
+
+class StudioCrashed(RuntimeError):
+    """The child died over a reel, which a driver may do; the next reel gets a new child."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reel:
+    """What is to be filmed.
+
+    Attributes:
+      layers: pairs of Mesh and its picture (h, w, 3) uint8, BT.709 limited-range YCbCr, near to far.
+      window: the Window that every frame shows.
+      path: the Path, one pose a frame.
+      width, height: of the frames, pixels.
+      fps: frames a second.
+      capture_time: goes into the clip.
+    """
+
+    layers: tuple[tuple[Mesh, np.ndarray], ...]
+    window: Window
+    path: Path
+    width: int
+    height: int
+    fps: int
+    capture_time: datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """What came of it: bytes of an MP4 and of a JPEG of its middle frame, pixels without surface, the child's CPU seconds."""
+
+    mp4: bytes
+    poster: bytes
+    uncovered: int
+    cpu_seconds: float
+
+
+def shoot(reel):
+    """Draws and encodes a Reel in this process, one frame in memory at a time."""
+    start, poster, uncovered = time.process_time(), b"", 0
+
+    def frames(context):
+        nonlocal poster, uncovered
+        for index, frame in enumerate(context.frames(reel.layers, reel.window, reel.path)):
+            uncovered += int(frame[..., 3].size - np.count_nonzero(frame[..., 3]))
+            if index == len(reel.path) // 2:
+                poster = encode.jpeg(frame)
+            yield frame
+
+    with gl.Context(reel.width, reel.height) as context:
+        mp4 = encode.mp4(frames(context), reel.width, reel.height, reel.fps, reel.capture_time)
+    return Film(mp4, poster, uncovered, time.process_time() - start)
+
+
+class Studio:
+    """A handle on the child. Thread-safe; `close` ends the child, and so does the end of this process."""
+
+    def __init__(self):
+        self.lock, self.child = threading.Lock(), None
+
+    def film(self, reel):
+        """Film of a Reel. Raises GLUnavailable where the machine cannot draw, StudioCrashed where the driver died."""
+        return self._ask(shoot, reel)
+
+    def check(self):
+        """The GL driver's name. Raises as `film` does."""
+        return self._ask(gl.check)
+
+    def close(self):
+        with self.lock:
+            self._end()
+
+    def _end(self):
+        if self.child:
+            self.child.stdin.close()
+            self.child.stdout.close()
+            self.child.wait()
+            self.child = None
+
+    def _ask(self, function, *arguments):
+        with self.lock:
+            if self.child is None:
+                environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path))
+                command = [sys.executable, "-m", "renderer.studio"]
+                self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            try:
+                _send(self.child.stdin, (function, arguments))
+                value, error = _receive(self.child.stdout)
+            except (EOFError, BrokenPipeError) as broken:
+                self.child.kill()
+                code = self.child.wait()
+                self.child = None
+                raise StudioCrashed(f"The drawing process died with exit status {code}.") from broken
+        if error is not None:
+            raise error
+        return value
+
+
+def _send(stream, message):
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    stream.write(LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def _receive(stream):
+    header = stream.read(LENGTH.size)
+    if len(header) < LENGTH.size:
+        raise EOFError("the other side has ended")
+    (length,) = LENGTH.unpack(header)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError("the other side ended in the middle of a message")
+    return pickle.loads(data)
+
+
+def _serve():
+    """The child's life: answer until the input ends. Whatever libraries print goes to the standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    requests = sys.stdin.buffer
+    while True:
+        try:
+            function, arguments = _receive(requests)
+        except EOFError:
+            return
+        try:
+            answer = function(*arguments), None
+        except Exception as error:  # raised again in the parent, which knows what it means
+            answer = None, error
+        _send(answers, answer)
+
+
+if __name__ == "__main__":
+    # As `__main__` this module's classes would be other than the parent's: serve from the imported one.
+    from renderer import studio
+
+    studio._serve()

@@ -1,0 +1,249 @@
+"""What flows between the stages. Frozen, and nobody writes into their arrays.
+
+    PhotoRef -> Photo -> Perception -> Scene -> Shot -> Clip -> Candidate
+                  any stage may end it: Rejection or Failure
+"""
+
+import dataclasses
+import enum
+from datetime import datetime
+
+import numpy as np
+
+from renderer.camera import Lens, Path, Window
+from renderer.mesh import Mesh
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoRef:
+    """A photo of the library, unread.
+
+    Attributes:
+      photo_id: 16 hex digits of the SHA-256 of `path`.
+      path: relative to the library's root, with forward slashes; the only name that leaves the pipeline.
+      uri: where to read it; never written to any output.
+    """
+
+    photo_id: str
+    path: str
+    uri: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """A decoded photo.
+
+    Attributes:
+      rgb: (height, width, 3) uint8 sRGB, upright.
+      fov: radians across the long side, from EXIF or the default.
+      capture_time: as EXIF tells it, aware where it tells the offset; None where it is silent.
+    """
+
+    rgb: np.ndarray
+    fov: float
+    capture_time: datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Perception:
+    """What the networks see in a photo; maps cover the whole photo, of any size, alike among themselves after repair.
+
+    Attributes:
+      photo: the Photo.
+      inverse_depth: (h, w) float32 relative inverse depth, larger = nearer; in [0, 1] after repair.
+      person: (h, w) float32 probability of body or head.
+      head: (h, w) float32 probability of head.
+      saliency: (h, w) float32 in [0, 1].
+    """
+
+    photo: Photo
+    inverse_depth: np.ndarray
+    person: np.ndarray
+    head: np.ndarray
+    saliency: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One surface of a scene.
+
+    Attributes:
+      mesh: the adaptive Mesh.
+      inverse_depth: (r, c) float32 at the vertices of the full grid the mesh was made from.
+      rgb: (height, width, 3) uint8 sRGB, its picture.
+    """
+
+    mesh: Mesh
+    inverse_depth: np.ndarray
+    rgb: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """A photo in 3D.
+
+    Attributes:
+      layers: near to far; the last covers the whole photo.
+      lens: the photo's Lens.
+      regions: (h, w) uint8: 0 background, 1 body, 2 head, a cell of the grid each.
+      saliency: (h, w) float32 in [0, 1], alike.
+      capture_time: see Photo.
+    """
+
+    layers: tuple[Layer, ...]
+    lens: Lens
+    regions: np.ndarray
+    saliency: np.ndarray
+    capture_time: datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """What the search knows of the shot it chose. Names and meanings are those of the records' columns."""
+
+    artifact_score: float
+    relative_parallax: float
+    direction: float  # radians, 0 = along x, counter-clockwise
+    dolly: float  # of travel
+    largest_component: float  # share of the frame
+    largest_head_component: float
+    stretched_share: float
+    saliency_kept: float
+    window_share: float
+    evaluations: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Shot:
+    """A scene with its camera.
+
+    Attributes:
+      scene: the Scene.
+      path: one pose a frame.
+      window: what every frame shows; the scene covers it in every frame.
+      width, height: of the clip, pixels.
+      pivot: (x, y) in [0, 1] on the photo.
+      measures: see Measures.
+    """
+
+    scene: Scene
+    path: Path
+    window: Window
+    width: int
+    height: int
+    pivot: tuple[float, float]
+    measures: Measures
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A finished clip: `mp4` and `poster` (JPEG) bytes, the shot's numbers, and the studio's CPU seconds."""
+
+    mp4: bytes
+    poster: bytes
+    width: int
+    height: int
+    frames: int
+    capture_time: datetime | None
+    measures: Measures
+    cpu_seconds: float
+
+
+class RejectReason(enum.StrEnum):
+    """Why a photo gets no clip although nothing went wrong."""
+
+    TOO_SMALL = "too_small"
+    ANIMATED = "animated"
+    TOO_FLAT = "too_flat"
+    ARTIFACTS = "artifacts"
+    FRAMING = "framing"
+
+
+class FailReason(enum.StrEnum):
+    """What went wrong with a photo."""
+
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    UNWRITABLE = "unwritable"
+    CRASHED = "crashed"
+
+
+class Rejected(Exception):
+    """Raised by a stage's function: this photo deserves no clip.
+
+    Args:
+      reason: a RejectReason.
+      detail: one sentence with the number that decided it.
+      score: the artifact score where there is one.
+    """
+
+    def __init__(self, reason, detail, score=None):
+        super().__init__(detail)
+        self.reason, self.detail, self.score = reason, detail, score
+
+
+class Failed(Exception):
+    """Raised by a stage's function: this photo cannot be worked on. `reason` is a FailReason."""
+
+    def __init__(self, reason, detail):
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """The record of a clip. Times in seconds; shares of the frame unless said."""
+
+    photo_id: str
+    path: str
+    fingerprint: str
+    clip: str
+    poster: str
+    width: int
+    height: int
+    frames: int
+    fps: int
+    capture_time: str | None
+    artifact_score: float
+    relative_parallax: float
+    direction: float
+    dolly: float
+    largest_component: float
+    largest_head_component: float
+    stretched_share: float
+    saliency_kept: float
+    window_share: float
+    evaluations: int
+    cpu_seconds: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """The record of a photo that gets no clip."""
+
+    photo_id: str
+    path: str
+    fingerprint: str
+    stage: str
+    reason: str
+    detail: str
+    artifact_score: float | None
+    cpu_seconds: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """The record of a photo that could not be worked on."""
+
+    photo_id: str
+    path: str
+    fingerprint: str
+    stage: str
+    reason: str
+    detail: str
+    cpu_seconds: dict[str, float]
+
+
+Outcome = Candidate | Rejection | Failure

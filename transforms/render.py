@@ -1,0 +1,44 @@
+"""A shot to a clip: the studio draws and encodes what is prepared here."""
+
+from renderer import encode, gl
+from renderer.studio import Reel, StudioCrashed
+from transforms.elements import Clip, Failed, FailReason
+
+
+def reel_of(shot, fps):
+    """The Reel of a Shot: every layer's picture at the size that the clip shows it, in the video's colours."""
+    share = shot.window.width / (2 * shot.scene.lens.half_width)
+    layers = []
+    for layer in shot.scene.layers:
+        height, width = layer.rgb.shape[:2]
+        picture = gl.resized(layer.rgb, gl.texture_size(width, height, share, shot.width))
+        layers.append((layer.mesh, encode.to_ycbcr(picture)))
+    return Reel(tuple(layers), shot.window, shot.path, shot.width, shot.height, fps, shot.scene.capture_time)
+
+
+def render(studio, shot, fps):
+    """Draws and encodes a Shot in a `renderer.studio.Studio`.
+
+    Returns:
+      Clip, its poster the middle frame.
+
+    Raises:
+      Failed: the GL driver died over it.
+      RuntimeError: a pixel of a frame shows no surface, which `renderer.coverage` rules out.
+    """
+    try:
+        film = studio.film(reel_of(shot, fps))
+    except StudioCrashed as error:
+        raise Failed(FailReason.CRASHED, str(error)) from error
+    if film.uncovered:
+        raise RuntimeError(f"{film.uncovered} pixels of the clip show no surface: the coverage proof does not hold")
+    return Clip(
+        mp4=film.mp4,
+        poster=film.poster,
+        width=shot.width,
+        height=shot.height,
+        frames=len(shot.path),
+        capture_time=shot.scene.capture_time,
+        measures=shot.measures,
+        cpu_seconds=film.cpu_seconds,
+    )

@@ -1,0 +1,11 @@
+"""The library's filter: a shot that tears too much is not drawn."""
+
+from transforms.elements import Rejected, RejectReason
+
+
+def accept(shot, max_artifact_score):
+    """Returns the Shot, or raises Rejected with its score."""
+    score = shot.measures.artifact_score
+    if score > max_artifact_score:
+        raise Rejected(RejectReason.ARTIFACTS, f"Artifact score {score:.2f} is above {max_artifact_score:g}.", score)
+    return shot

@@ -1,0 +1,62 @@
+"""Every choice that shapes a clip, in one frozen value with a fingerprint."""
+
+import dataclasses
+import hashlib
+import json
+import re
+
+ASPECTS = ("3:4", "9:16", "1:1", "4:3", "16:9", "original")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run does to each photo. Equal settings give equal clips."""
+
+    aspect: str = "3:4"  # of the clip; portrait, as phones show memories
+    width: int = 1080  # pixels; the height follows from the aspect
+    seconds: float = 3.0  # long enough to feel the move, short enough to loop in a story
+    fps: int = 30  # H.264 players everywhere run it smoothly
+    parallax: float = 0.04  # asked shift of subject against background, share of the frame's width
+    min_parallax: float = 0.012  # below it the clip looks like a still (choice, by eye on the sample library)
+    artifact_budget: float = 0.5  # the search lowers the parallax until the score is below it (see trajectory)
+    max_artifact_score: float = 1.5  # above it a photo is rejected (choice, by eye on 84 ordinary photos)
+    min_window: float = 0.55  # share of the tallest or widest possible crop that framing may shrink to
+    min_side: int = 240  # pixels; smaller photos are thumbnails
+    max_megapixels: float = 150.0  # refused from the header; the largest phone sensors give 108 and 200 binned to 50
+    depth_model: str = "builtin"  # or a TF-Hub handle, SavedModel directory or .tflite file, with its adapter
+    people_model: str = "builtin"
+    saliency_model: str = "builtin"
+
+    def __post_init__(self):
+        if self.aspect not in ASPECTS and not re.fullmatch(r"[1-9]\d{0,3}:[1-9]\d{0,3}", self.aspect):
+            raise ValueError(f"--aspect must be like 3:4 or `original`, got {self.aspect!r}")
+        positive = ("width", "seconds", "fps", "parallax", "max_megapixels", "min_side")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {getattr(self, name)}")
+        if not 64 <= self.width <= 4320 or self.width % 2:
+            raise ValueError(f"--width must be an even number from 64 to 4320, got {self.width}")
+        if not 2 <= self.frames <= 3600:
+            raise ValueError(f"--seconds times --fps must give 2 to 3600 frames, got {self.frames}")
+        if self.parallax > 0.2:
+            raise ValueError(f"--parallax above 0.2 tears every photo, got {self.parallax}")
+        if self.max_artifact_score < 0:
+            raise ValueError(f"--max-artifact-score must not be negative, got {self.max_artifact_score}")
+
+    @property
+    def frames(self):
+        return round(self.seconds * self.fps)
+
+    def output_size(self, photo_width, photo_height):
+        """(width, height) of the clip in pixels: width even, height a multiple of 4, as 4:2:0 planes need."""
+        if self.aspect == "original":
+            ratio = photo_width / photo_height
+        else:
+            across, down = (int(part) for part in self.aspect.split(":"))
+            ratio = across / down
+        return self.width, max(4, round(self.width / ratio / 4) * 4)
+
+    def fingerprint(self, version, model_digest):
+        """12 hex digits that change when the settings, the code's version or the networks' bytes do."""
+        text = json.dumps([dataclasses.asdict(self), version, model_digest], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
