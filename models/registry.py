@@ -122,11 +122,12 @@ def _tensorflow():
     with _standard_error_closed():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # the second greeting comes with the first look at devices    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        pass  # TensorFlow has run in this process already; a notebook or a test set its own threads
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:
+            pass  # TensorFlow has run in this process already; a notebook or a test set its own threads
+        tf.config.list_physical_devices()  # the second greeting comes with the first look at devices
     return tf
 
 
