@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 from renderer.camera import DEFAULT_FOV
 from transforms.elements import Failed, FailReason, Photo, Rejected, RejectReason
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "HEIF", "GIF", "TIFF", "BMP")
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "GIF", "TIFF", "BMP")  # JPEG opens MPO, too
 FOV_RANGE = (math.radians(12), math.radians(110))  # 170 mm to 13 mm: beyond it EXIF is as likely wrong as right
 FULL_FRAME_MM = 36.0  # long side of the film that EXIF's 35 mm equivalent refers to
 

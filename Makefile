@@ -1,0 +1,53 @@
+# make demo, make test: each sets up all it needs, from pinned versions, in a clean clone and again after it.
+ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+VENV := $(ROOT).venv
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12,$(shell command -v $(p) 2>/dev/null)))
+RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
+STAMP := $(VENV)/.installed
+OUT ?= $(ROOT)out
+
+.PHONY: help setup system demo test test-slow bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       animate the sample photos into out/"
+	@echo "make test       all quick tests"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make bench      CPU seconds of each stage for one photo"
+	@echo "make clean      remove .venv and out"
+
+# What pip cannot bring: a GL driver. Asked of the loader, not of the package manager, so that any Linux will do.
+system:
+	@sh "$(ROOT)install-system.sh"
+
+$(STAMP): $(ROOT)requirements.lock $(ROOT)setup.py
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or name it with make PYTHON=/path/to/python."; exit 1; }
+	@"$(PYTHON)" -m venv "$(VENV)" || { echo "Python cannot make a virtual environment: on Debian, apt-get install python3-venv."; exit 1; }
+	@echo "installing pinned packages into .venv (once, about 1 GB) ..."
+	@"$(VENV)/bin/pip" install --quiet --disable-pip-version-check --requirement "$(ROOT)requirements.lock"
+	@"$(VENV)/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable "$(ROOT)"
+	@touch "$@"
+
+setup: system $(STAMP)
+
+demo: setup
+	@$(RUN) -m beam_pipeline.samples "$(OUT)/samples" > /dev/null
+	@"$(VENV)/bin/cinematic-photos" run --input "$(OUT)/samples" --output "$(OUT)/demo"
+
+test: setup
+	@$(RUN) -m pytest -m "not slow"
+
+test-slow: setup
+	@$(RUN) -m pytest -m slow
+
+bench: setup
+	@$(RUN) benchmarks/one_photo.py
+
+# Moves every pin to the newest version that setup.py allows.
+lock: setup
+	@"$(VENV)/bin/pip" install --quiet uv
+	@cd "$(ROOT)" && "$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 setup.py --extra test \
+		--no-annotate --custom-compile-command "make lock" --upgrade --output-file requirements.lock
+
+clean:
+	@rm -rf "$(VENV)" "$(OUT)"

@@ -1,0 +1,54 @@
+"""The shape of the graph: what is fused, what crosses a shuffle."""
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+
+from beam_pipeline import options, pipeline
+from transforms.settings import Settings
+
+STAGES = ("decode", "infer", "repair", "mesh", "trajectory", "score", "render", "write")
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("job")
+    return options.Job.of([str(folder)], str(folder / "out"), Settings())
+
+
+@pytest.fixture(scope="module")
+def stages(job):
+    """The optimised stages that the local runner would execute."""
+    built = beam.Pipeline(options=PipelineOptions([]))
+    pipeline.build(built, job)
+    _, stages = FnApiRunner().create_stages(built.to_runner_api())
+    return stages
+
+
+def names(stage):
+    return [transform.unique_name for transform in stage.transforms]
+
+
+def test_everything_from_decode_to_write_is_one_stage(stages):
+    (fused,) = [stage for stage in stages if any("Animate/decode" in name for name in names(stage))]
+    for name in STAGES:
+        assert any(f"Animate/{name}" in n for n in names(fused)), f"{name} is not in the stage of decode"
+
+
+def test_records_are_filtered_in_the_same_stage_so_that_no_pixel_is_shuffled(stages):
+    (fused,) = [stage for stage in stages if any("Animate/decode" in name for name in names(stage))]
+    for kind in ("candidates", "rejected", "failures"):
+        assert any(f"Rows of {kind}" in name for name in names(fused))
+
+
+def test_no_stage_asks_for_resources_which_would_break_the_fusion(job):
+    built = beam.Pipeline(options=PipelineOptions([]))
+    pipeline.build(built, job)
+    environments = built.to_runner_api().components.environments.values()
+    assert not any(environment.resource_hints for environment in environments)
+
+
+def test_the_stages_are_those_of_the_design():
+    settings = Settings()
+    assert tuple(name for name, _, _ in pipeline.animate(settings, "0", {}, "out")) == STAGES

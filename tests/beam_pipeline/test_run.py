@@ -1,0 +1,182 @@
+"""The main job through its public command: every photo gets an honest answer, and the clips are what was asked for."""
+
+import json
+import shutil
+
+import av
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+from PIL import ExifTags, Image
+from skimage import data
+
+SMALL = ("--width", 240, "--seconds", 0.5, "--fps", 30)
+FRAMES, SIZE = 15, (240, 320)
+KINDS = ("candidates", "rejected", "failures")
+
+
+def records(output, kind):
+    rows = parquet.read_table(output / kind).to_pylist()
+    return {row["path"]: row for row in rows}
+
+
+def files(output):
+    """{relative name: bytes} of all clips and posters."""
+    return {str(p.relative_to(output)): p.read_bytes() for p in sorted((output / "clips").rglob("*")) if p.is_file()}
+
+
+def frames(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_good_photos_become_candidates_wherever_they_lie(finished):
+    output, _ = finished
+    assert set(records(output, "candidates")) == {"2014/ASTRONAUT.JPG", "2014/trip to [KSC]/cat.jpeg", "coffee.png"}
+
+
+def test_what_deserves_no_clip_is_rejected_with_its_reason(finished):
+    output, _ = finished
+    reasons = {path: row["reason"] for path, row in records(output, "rejected").items()}
+    assert reasons == {"thumbnail.jpg": "too_small", "moving.gif": "animated"}
+
+
+def test_what_cannot_be_read_is_a_failure_with_stage_and_reason(finished):
+    output, _ = finished
+    reasons = {path: (row["stage"], row["reason"]) for path, row in records(output, "failures").items()}
+    assert reasons == {
+        "cut.jpg": ("decode", "unreadable"),
+        "empty.jpg": ("decode", "unreadable"),
+        "letter.jpg": ("decode", "unsupported"),
+    }
+
+
+def test_the_summary_adds_up(finished):
+    output, done = finished
+    summary = json.loads((output / "summary.json").read_text())
+    assert summary["photos"] == 8
+    assert summary["photos"] == sum(summary[key] for key in ("candidates", "rejected", "failures", "skipped"))
+    assert {kind: len(records(output, kind)) for kind in KINDS} == {kind: summary[kind] for kind in KINDS}
+    assert {"decode", "infer", "repair", "mesh", "trajectory", "render"} <= set(summary["cpu_seconds"])
+    assert "8 photos" in done.stdout
+
+
+def test_a_candidate_names_its_clip_and_poster(finished):
+    output, _ = finished
+    for row in records(output, "candidates").values():
+        assert row["clip"] == f"clips/{row['photo_id'][:2]}/{row['photo_id']}-{row['fingerprint']}.mp4"
+        assert (output / row["clip"]).is_file()
+        assert Image.open(output / row["poster"]).size == SIZE
+
+
+def test_clips_have_the_asked_size_length_and_rate(finished):
+    output, _ = finished
+    for row in records(output, "candidates").values():
+        with av.open(str(output / row["clip"])) as container:
+            stream = container.streams.video[0]
+            assert (stream.width, stream.height, stream.frames, stream.average_rate) == (*SIZE, FRAMES, 30)
+            assert container.duration / av.time_base == pytest.approx(FRAMES / 30, abs=0.01)
+            assert stream.codec_context.pix_fmt == "yuv420p"
+
+
+def test_the_camera_moves(finished):
+    output, _ = finished
+    for row in records(output, "candidates").values():
+        shown = frames(output / row["clip"])
+        assert np.abs(shown[0].astype(int) - shown[-1]).mean() > 2.0, row["path"]
+
+
+def test_no_frame_shows_a_hole(finished):
+    """Holes would be pure black (limited-range 0); the cat's and the cup's photos hold no such border."""
+    output, _ = finished
+    for path in ("2014/trip to [KSC]/cat.jpeg", "coffee.png"):
+        for frame in frames(output / records(output, "candidates")[path]["clip"]):
+            border = np.concatenate([frame[0], frame[-1], frame[:, 0], frame[:, -1]])
+            assert border.sum(axis=-1).min() > 10
+
+
+def test_the_middle_frame_is_the_photo(finished):
+    """Face-on nothing moves, so the best match of the frame in the photo is nearly the frame itself."""
+    import cv2
+
+    output, _ = finished
+    row = records(output, "candidates")["coffee.png"]
+    middle = frames(output / row["clip"])[FRAMES // 2]
+    photo = data.coffee()
+    best = 0.0
+    for scale in np.linspace(0.72, 1.0, 57) * SIZE[1] / photo.shape[0] / 0.72:
+        small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        if small.shape[0] >= SIZE[1] and small.shape[1] >= SIZE[0]:
+            best = max(best, cv2.matchTemplate(small, middle, cv2.TM_CCOEFF_NORMED).max())
+    assert best > 0.985
+
+
+def test_the_capture_date_is_kept_and_nothing_else_of_the_metadata(finished):
+    output, _ = finished
+    row = records(output, "candidates")["2014/ASTRONAUT.JPG"]
+    assert row["capture_time"] == "1999-06-21T10:00:00"
+    with av.open(str(output / row["clip"])) as container:
+        assert container.metadata["creation_time"].startswith("1999-06-21T10:00:00")
+        assert set(container.metadata) <= {"creation_time", "major_brand", "minor_version", "compatible_brands"}
+
+
+def test_no_temporary_file_is_left(finished):
+    output, _ = finished
+    assert not [p for p in output.rglob("*") if "tmp" in p.name or "temp" in p.name]
+
+
+def test_nothing_written_names_a_place_on_this_machine(finished, library):
+    output, _ = finished
+    secret = str(library.parent).encode()
+    for path in output.rglob("*"):
+        if path.is_file():
+            assert secret not in path.read_bytes(), path
+    for kind in KINDS:
+        assert secret.decode() not in json.dumps(parquet.read_table(output / kind).to_pylist())
+
+
+def test_the_terminal_stays_quiet_when_there_is_none(finished):
+    _, done = finished
+    assert done.stderr.strip() == ""
+
+
+def test_running_each_bundle_three_times_changes_nothing(finished, library, cli, tmp_path):
+    first, _ = finished
+    done = cli("run", "--input", library, "--output", tmp_path, *SMALL, "--direct_runner_bundle_repeat=2", "--runner=DirectRunner")
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path) == files(first)
+    for kind in KINDS:
+        ours, theirs = records(tmp_path, kind), records(first, kind)
+        for rows in (ours, theirs):
+            for row in rows.values():
+                row.pop("cpu_seconds")
+        assert ours == theirs
+    assert json.loads((tmp_path / "summary.json").read_text())["photos"] == 8
+
+
+def test_a_second_run_into_the_same_folder_replaces_the_records(finished, samples, cli, tmp_path):
+    first, _ = finished
+    shutil.copytree(first, tmp_path / "out")
+    (tmp_path / "library").mkdir()
+    shutil.copy(samples / "coffee.jpg", tmp_path / "library")
+    done = cli("run", "--input", tmp_path / "library", "--output", tmp_path / "out", *SMALL, "--direct_num_workers=1")
+    assert done.returncode == 0, done.stderr
+    assert set(records(tmp_path / "out", "candidates")) == {"coffee.jpg"}
+    assert records(tmp_path / "out", "failures") == {}
+
+
+def test_place_and_owner_of_a_photo_appear_nowhere(cli, tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "CANARY-OWNER"
+    exif[ExifTags.Base.ImageDescription] = "CANARY-TEXT"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.BodySerialNumber] = "CANARY-SERIAL"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSAreaInformation] = b"ASCII\0\0\0CANARY-PLACE"
+    (tmp_path / "in").mkdir()
+    Image.fromarray(data.coffee()).save(tmp_path / "in" / "a.jpg", exif=exif, comment="CANARY-COMMENT")
+    done = cli("run", "--input", tmp_path / "in", "--output", tmp_path / "out", *SMALL, "--direct_num_workers=1")
+    assert done.returncode == 0, done.stderr
+    written = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert any(p.suffix == ".mp4" for p in written)
+    for path in written:
+        assert b"CANARY" not in path.read_bytes(), path
+    assert "CANARY" not in done.stdout + done.stderr
