@@ -41,7 +41,7 @@ test-slow: setup
 	@$(RUN) -m pytest -m slow
 
 bench: setup
-	@$(RUN) benchmarks/one_photo.py
+	@$(RUN) -m benchmarks.one_photo
 
 # Moves every pin to the newest version that setup.py allows.
 lock: setup

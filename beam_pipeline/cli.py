@@ -185,7 +185,7 @@ def _run(args, flags):
     import apache_beam as beam
     from apache_beam.runners.runner import PipelineState
 
-    from beam_pipeline import options, pipeline, progress, sources
+    from beam_pipeline import options, pipeline, progress, sinks, sources
 
     beam_options, local = _beam_options(flags)
     try:
@@ -202,6 +202,7 @@ def _run(args, flags):
     if local:
         _check_machine(job)
         _quieten()
+    sinks.clear_other_shards(job.output, job.record_shards)
     with progress.Display(local and not args.quiet and sys.stderr.isatty()) as display:
         built = beam.Pipeline(options=beam_options)
         pipeline.build(built, job, display.journal)
@@ -220,12 +221,12 @@ def _run(args, flags):
     return DONE
 
 
-def _with_maps(networks, args, rgb):
-    """The networks' maps with the user's own in their place."""
+def _read_maps(args):
+    """{role: maps} of the user's own pictures, as the networks would have answered."""
     import numpy as np
     from PIL import Image
 
-    maps = networks(rgb) if networks else {}
+    maps = {}
     for option, role in (("depth", "depth"), ("regions", "people"), ("saliency", "saliency")):
         path = getattr(args, option)
         if not path:
@@ -243,16 +244,19 @@ def _with_maps(networks, args, rgb):
                 raise UserError(f"--regions {path} must hold 0, 1 and 2 alone, it holds {values.max()}.")
             maps[role] = np.stack([values == label for label in range(3)], -1).astype(np.float32)
         elif option == "saliency":
-            maps[role] = values.astype(np.float32) / np.iinfo(values.dtype).max if values.dtype.kind == "u" else values.astype(np.float32)
+            maps[role] = values.astype(np.float32) / (65535 if values.max() > 255 else 255)
         else:
             maps[role] = values.astype(np.float32)
     return maps
 
 
 def _load_networks(settings, given=()):
-    models = {role: getattr(settings, f"{role}_model") for role in registry.ROLES}
-    missing = {role: model for role, model in models.items() if role not in given}
-    return registry.Networks(missing) if missing else None
+    """The networks of the roles that are not given, None where all are. Raises UserError with what to do."""
+    models = {role: getattr(settings, f"{role}_model") for role in registry.ROLES if role not in given}
+    try:
+        return registry.Networks(models) if models else None
+    except registry.ModelError as error:
+        raise UserError(str(error)) from error
 
 
 def _render(args):
@@ -260,19 +264,15 @@ def _render(args):
     from transforms import decode, infer, mesh, render, repair, score, trajectory
     from transforms.elements import Failed, Rejected
 
-    settings = _settings(args)
-    given = [role for option, role in (("depth", "depth"), ("regions", "people"), ("saliency", "saliency")) if getattr(args, option)]
-    try:
-        networks = _load_networks(settings, given)
-    except registry.ModelError as error:
-        raise UserError(str(error)) from error
+    settings, maps = _settings(args), _read_maps(args)
     studio = _open_studio()
     report = {"photo": os.path.basename(args.photo)}
     status = REFUSED
     try:
         photo = decode.decode(sources.read_bytes(sources.absolute(args.photo)), settings.max_megapixels, settings.min_side)
-        perception = infer.infer(lambda rgb: _with_maps(networks, args, rgb), photo)
-        scene = mesh.build_scene(repair.repair(perception, trusted_depth="depth" in given))
+        networks = _load_networks(settings, maps)
+        perception = infer.infer(lambda rgb: networks(rgb) | maps if networks else maps, photo)
+        scene = mesh.build_scene(repair.repair(perception, trusted_depth="depth" in maps))
         shot = trajectory.shoot(scene, settings)
         report |= dataclasses.asdict(shot.measures) | {"pivot": shot.pivot, "coverage": 1.0}
         clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps)

@@ -112,10 +112,20 @@ def row(record):
     return fields
 
 
+def clear_other_shards(output, shards):
+    """Deletes records that an earlier run left in another number of files; those of the same number are replaced."""
+    for folder in FOLDERS.values():
+        prefix = posixpath.join(output, folder, "part-")
+        found = [f.path for f in FileSystems.match([f"{prefix}*.parquet"])[0].metadata_list]
+        stale = [path for path in found if not path.endswith(f"-of-{shards:05d}.parquet")]
+        if stale:
+            FileSystems.delete(stale)
+
+
 class WriteRecords(beam.PTransform):
     """Outcomes to `candidates/`, `rejected/` and `failures/`, a fixed number of Parquet files each.
 
-    The number is fixed so that a second run replaces the first one's files and leaves none behind.
+    The number is fixed so that a second run replaces the first one's files; `clear_other_shards` sees to other numbers.
     """
 
     def __init__(self, output, shards):

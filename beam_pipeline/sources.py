@@ -1,14 +1,16 @@
 """From patterns to the photos they match, each named once, relative to the library's root."""
 
-import glob
 import hashlib
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Iterable
+from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
+from google.api_core import exceptions
 
 from transforms.elements import Failed, FailReason, PhotoRef
 
@@ -65,11 +67,21 @@ def _files(pattern):
     if "://" in pattern:
         whole = pattern.rstrip("/") + "/**" if is_directory(pattern) else pattern
         yield from (found.path for found in FileSystems.match([whole])[0].metadata_list)
-    elif is_directory(pattern):
-        for folder, _, names in os.walk(pattern):  # follows no links: a loop of them has no end
-            yield from (os.path.join(folder, name) for name in names)
+        return
+    if is_directory(pattern):
+        # Neither way follows links to folders: a loop of them has no end.
+        found = (os.path.join(folder, name) for folder, _, names in os.walk(pattern) for name in names)
     else:
-        yield from (name for name in glob.iglob(pattern, recursive=True) if not os.path.isdir(name))
+        found = map(str, Path("/").glob(pattern.lstrip("/")))
+    yield from (name for name in found if _may_be_read(name))
+
+
+def _may_be_read(path):
+    """False for folders, pipes and devices; True for files, and for links to nothing, which end as failures."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def list_photos(pattern, output=None):
@@ -113,9 +125,10 @@ def read_bytes(uri):
     try:
         with FileSystems.open(uri, compression_type="uncompressed") as file:
             data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, exceptions.NotFound) as error:
         raise Failed(FailReason.MISSING, "The file is gone since it was listed.") from error
-    except OSError as error:  # the message would carry the absolute path
+    # Messages would carry the absolute path. A bucket's other troubles (429, 5xx) are raised, for the runner to try again.
+    except (OSError, exceptions.Forbidden, exceptions.Unauthorized) as error:
         raise Failed(FailReason.UNREADABLE, f"The file cannot be read ({type(error).__name__}).") from error
     if len(data) > MAX_BYTES:
         raise Failed(FailReason.TOO_LARGE, f"The file is larger than {MAX_BYTES >> 20} MiB.")

@@ -16,6 +16,7 @@ import threading
 import time
 from datetime import datetime
 
+import cv2
 import numpy as np
 
 from renderer import encode, gl
@@ -68,7 +69,7 @@ def shoot(reel):
     def frames(context):
         nonlocal poster, uncovered
         for index, frame in enumerate(context.frames(reel.layers, reel.window, reel.path)):
-            uncovered += int(frame[..., 3].size - np.count_nonzero(frame[..., 3]))
+            uncovered += frame.shape[0] * frame.shape[1] - cv2.countNonZero(cv2.extractChannel(frame, 3))
             if index == len(reel.path) // 2:
                 poster = encode.jpeg(frame)
             yield frame
@@ -86,11 +87,11 @@ class Studio:
 
     def film(self, reel):
         """Film of a Reel. Raises GLUnavailable where the machine cannot draw, StudioCrashed where the driver died."""
-        return self._ask(shoot, reel)
+        return self.ask(shoot, reel)
 
     def check(self):
         """The GL driver's name. Raises as `film` does."""
-        return self._ask(gl.check)
+        return self.ask(gl.check)
 
     def close(self):
         with self.lock:
@@ -103,7 +104,8 @@ class Studio:
             self.child.wait()
             self.child = None
 
-    def _ask(self, function, *arguments):
+    def ask(self, function, *arguments):
+        """What a module's function returns when the child calls it; raises what it raises, and as `film` does."""
         with self.lock:
             if self.child is None:
                 environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path))

@@ -42,7 +42,6 @@ def library(samples, tmp_path_factory):
     astronaut = (samples / "astronaut.jpg").read_bytes()
     (root / "2014" / "ASTRONAUT.JPG").write_bytes(astronaut)
     (root / "2014" / "trip to [KSC]" / "cat.jpeg").write_bytes((samples / "cat.jpg").read_bytes())
-    (root / "coffee.png").write_bytes(b"")
     Image.fromarray(data.coffee()).save(root / "coffee.png")
     (root / "cut.jpg").write_bytes(astronaut[: len(astronaut) // 2])
     (root / "empty.jpg").touch()

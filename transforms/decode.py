@@ -47,8 +47,11 @@ def to_srgb(image):
     """An upright PIL image of any mode to (h, w, 3) uint8 sRGB; transparency is laid on white."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         values = np.asarray(image, np.float32)
-        # 16-bit greys come as I;16 or, from some files, as I: both hold 0..65535
-        image = Image.fromarray(np.clip(values / (257.0 if values.max() > 255 else 1.0) + 0.5, 0, 255).astype(np.uint8))
+        if image.mode == "F":  # floats from 0 to 1 by custom, else in steps of 8 or 16 bits
+            white = next((top for top in (1.0, 255.0) if values.max() <= top), 65535.0)
+        else:  # 16-bit greys come as I;16 or, from some files, as I
+            white = 65535.0
+        image = Image.fromarray((np.clip(values / white, 0, 1) * 255 + 0.5).astype(np.uint8))
     if image.mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     profile = image.info.get("icc_profile")
@@ -59,7 +62,7 @@ def to_srgb(image):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             image = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, ValueError):
+        except (ImageCms.PyCMSError, OSError, ValueError):
             pass  # a profile of another colour model than the pixels, or a broken one: every viewer ignores it, too
     return np.asarray(image.convert("RGB"))
 
@@ -93,10 +96,12 @@ def decode(data, max_megapixels, min_side):
         raise Failed(FailReason.TOO_LARGE, f"{width}x{height} pixels are above {max_megapixels:g} megapixels.")
     if min(width, height) < min_side:
         raise Rejected(RejectReason.TOO_SMALL, f"{width}x{height} pixels, the short side is below {min_side}.")
-    if getattr(image, "is_animated", False) and image.format in ("GIF", "WEBP", "PNG"):
-        raise Rejected(RejectReason.ANIMATED, f"The file is an animation of {image.n_frames} pictures.")
     try:
+        if image.format in ("GIF", "WEBP", "PNG") and getattr(image, "is_animated", False):
+            raise Rejected(RejectReason.ANIMATED, f"The file is an animation of {image.n_frames} pictures.")
         image.load()
+    except Rejected:
+        raise
     except Exception as error:
         raise Failed(FailReason.UNREADABLE, f"The pixels cannot be decoded ({type(error).__name__}).") from error
     try:

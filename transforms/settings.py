@@ -6,6 +6,19 @@ import json
 import re
 
 ASPECTS = ("3:4", "9:16", "1:1", "4:3", "16:9", "original")
+MAX_RATIO = 4  # of the clip's sides; beyond it a panorama is a ribbon on any screen
+LIMITS = {  # what is sane at all; outside a value is a slip of the pen
+    "width": (64, 4320),
+    "seconds": (0.05, 120),
+    "fps": (1, 240),
+    "parallax": (0.001, 0.2),  # above a fifth of the frame every photo is torn
+    "min_parallax": (0, 0.2),
+    "artifact_budget": (0, 1e6),
+    "max_artifact_score": (0, 1e6),
+    "min_window": (0.05, 1),
+    "min_side": (32, 1e5),
+    "max_megapixels": (0.001, 1e4),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +31,8 @@ class Settings:
     fps: int = 30  # H.264 players everywhere run it smoothly
     parallax: float = 0.04  # asked shift of subject against background, share of the frame's width
     min_parallax: float = 0.012  # below it the clip looks like a still (choice, by eye on the sample library)
-    artifact_budget: float = 0.5  # the search lowers the parallax until the score is below it (see trajectory)
-    max_artifact_score: float = 1.5  # above it a photo is rejected (choice, by eye on 84 ordinary photos)
+    artifact_budget: float = 2.0  # the search lowers the parallax until the score is below it (see trajectory)
+    max_artifact_score: float = 6.0  # above it a photo is rejected (choice, by eye on 84 ordinary photos)
     min_window: float = 0.55  # share of the tallest or widest possible crop that framing may shrink to
     min_side: int = 240  # pixels; smaller photos are thumbnails
     max_megapixels: float = 150.0  # refused from the header; the largest phone sensors give 108 and 200 binned to 50
@@ -30,30 +43,33 @@ class Settings:
     def __post_init__(self):
         if self.aspect not in ASPECTS and not re.fullmatch(r"[1-9]\d{0,3}:[1-9]\d{0,3}", self.aspect):
             raise ValueError(f"--aspect must be like 3:4 or `original`, got {self.aspect!r}")
-        positive = ("width", "seconds", "fps", "parallax", "max_megapixels", "min_side")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {getattr(self, name)}")
-        if not 64 <= self.width <= 4320 or self.width % 2:
-            raise ValueError(f"--width must be an even number from 64 to 4320, got {self.width}")
+        for field in dataclasses.fields(self):  # 4 and 4.0 seconds are the same clip, and must have the same fingerprint
+            value = getattr(self, field.name)
+            if field.name not in LIMITS:
+                continue
+            low, high = LIMITS[field.name]
+            if not low <= value <= high or field.type(value) != value:
+                kind = "a whole number" if field.type is int else "a number"
+                raise ValueError(f"--{field.name.replace('_', '-')} must be {kind} from {low:g} to {high:g}, got {value}")
+            object.__setattr__(self, field.name, field.type(value))
+        if self.width % 2:
+            raise ValueError(f"--width must be even, got {self.width}")
         if not 2 <= self.frames <= 3600:
             raise ValueError(f"--seconds times --fps must give 2 to 3600 frames, got {self.frames}")
-        if self.parallax > 0.2:
-            raise ValueError(f"--parallax above 0.2 tears every photo, got {self.parallax}")
-        if self.max_artifact_score < 0:
-            raise ValueError(f"--max-artifact-score must not be negative, got {self.max_artifact_score}")
+        if self.aspect != "original" and not 1 / MAX_RATIO <= self._ratio() <= MAX_RATIO:
+            raise ValueError(f"--aspect must lie between 1:{MAX_RATIO} and {MAX_RATIO}:1, got {self.aspect}")
 
     @property
     def frames(self):
         return round(self.seconds * self.fps)
 
+    def _ratio(self):
+        across, down = (int(part) for part in self.aspect.split(":"))
+        return across / down
+
     def output_size(self, photo_width, photo_height):
         """(width, height) of the clip in pixels: width even, height a multiple of 4, as 4:2:0 planes need."""
-        if self.aspect == "original":
-            ratio = photo_width / photo_height
-        else:
-            across, down = (int(part) for part in self.aspect.split(":"))
-            ratio = across / down
+        ratio = photo_width / photo_height if self.aspect == "original" else self._ratio()
         return self.width, max(4, round(self.width / ratio / 4) * 4)
 
     def fingerprint(self, version, model_digest):

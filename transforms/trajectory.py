@@ -17,6 +17,7 @@ from renderer.mesh import grid_points
 from renderer.stretch import ARTIFACT_STRETCH, step_gain, stretch_map
 from transforms import framing
 from transforms.elements import Measures, Rejected, RejectReason, Shot
+from transforms.settings import MAX_RATIO
 
 SEARCH_STEP = 4  # vertices: a 129x97 mesh, 0.6 ms a pose; half of it blurs a finger away
 PIXELS_PER_CELL = 2  # of the search's pictures: a stretched cell of 1/128 shows in full from 1.5 on
@@ -193,6 +194,8 @@ def shoot(scene, settings):
     layer = scene.layers[-1]
     height, width = layer.rgb.shape[:2]
     clip_width, clip_height = settings.output_size(width, height)
+    if not 1 / MAX_RATIO <= clip_width / clip_height <= MAX_RATIO:
+        raise Rejected(RejectReason.FRAMING, f"The photo's aspect gives a clip of {clip_width}x{clip_height}, beyond {MAX_RATIO}:1.")
     ratio, head = clip_width / clip_height, scene.regions == 2
     depth = layer.inverse_depth[:-1, :-1]
     subject = find_subject(depth, scene.saliency, scene.regions)

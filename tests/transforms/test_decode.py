@@ -18,12 +18,22 @@ from transforms.decode import decode
 from transforms.elements import Failed, FailReason, Photo, Rejected, RejectReason
 
 MAX_MEGAPIXELS, MIN_SIDE = 150.0, 64
-UPRIGHT = Image.ROTATE_90, Image.ROTATE_180, Image.ROTATE_270, Image.FLIP_LEFT_RIGHT, Image.FLIP_TOP_BOTTOM
-ROTATE_90, ROTATE_180, ROTATE_270, MIRROR, FLIP = UPRIGHT
-# What the camera does to the upright picture before it writes that orientation: the inverse of what a viewer does.
-AS_STORED = {1: None, 2: MIRROR, 3: ROTATE_180, 4: FLIP, 5: Image.TRANSPOSE, 6: ROTATE_90, 7: Image.TRANSVERSE, 8: ROTATE_270}
-PALETTE_ERROR, LOSSY_ERROR = 8.0, 5.0  # mean levels; a wrong colour or a turned picture is off by 30 and more
-TYPED = {FailReason.UNREADABLE, FailReason.UNSUPPORTED}
+LOSSY = 5.0  # mean levels that compression costs at most; wrong colours or a turned picture cost 30 and more
+NOT_A_PHOTO = {FailReason.UNREADABLE, FailReason.UNSUPPORTED}
+Turn = Image.Transpose
+# EXIF orientation: how the upright picture lies in the file, the inverse of what a viewer does.
+AS_STORED = {
+    1: None,
+    2: Turn.FLIP_LEFT_RIGHT,
+    3: Turn.ROTATE_180,
+    4: Turn.FLIP_TOP_BOTTOM,
+    5: Turn.TRANSPOSE,
+    6: Turn.ROTATE_90,
+    7: Turn.TRANSVERSE,
+    8: Turn.ROTATE_270,
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about the metadata that is broken on purpose
 
 pillow_heif.register_heif_opener()  # to write HEIC here
 
@@ -63,9 +73,9 @@ def exif_of(details=(), **tags):
     return exif.tobytes()
 
 
-def animation(format, image=None):
-    frame = (image or Image.fromarray(data.chelsea())).resize((90, 60))
-    return encoded(frame, format, save_all=True, append_images=[frame.transpose(ROTATE_180)], duration=100)
+def animation(image, format):
+    frame = image.resize((96, 64))
+    return encoded(frame, format, save_all=True, append_images=[frame.transpose(Turn.ROTATE_180)], duration=100)
 
 
 # Pixels
@@ -84,12 +94,12 @@ def test_a_lossless_file_gives_its_very_pixels(cat, format, options):
     [("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {}), ("HEIF", {}), ("MPO", {})],
 )
 def test_a_lossy_file_looks_like_the_original(cat, format, options):
-    assert error(decoded(encoded(cat, format, **options)).rgb, cat) < LOSSY_ERROR
+    assert error(decoded(encoded(cat, format, **options)).rgb, cat) < LOSSY
 
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_keeps_its_colours(cat, format):
-    assert error(decoded(encoded(cat.convert("CMYK"), format)).rgb, cat) < LOSSY_ERROR
+    assert error(decoded(encoded(cat.convert("CMYK"), format)).rgb, cat) < LOSSY
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -98,11 +108,13 @@ def test_a_palette_gives_the_colours_it_names(cat, format):
     assert error(decoded(encoded(palette, format)).rgb, palette) == 0
 
 
-@pytest.mark.parametrize("format, mode", [("JPEG", "L"), ("PNG", "L"), ("PNG", "LA"), ("WEBP", "L"), ("HEIF", "L"), ("TIFF", "L")])
+@pytest.mark.parametrize(
+    "format, mode", [("JPEG", "L"), ("PNG", "L"), ("PNG", "LA"), ("WEBP", "L"), ("HEIF", "L"), ("TIFF", "L")]
+)
 def test_grey_becomes_three_equal_channels(cameraman, format, mode):
     rgb = decoded(encoded(Image.fromarray(cameraman).convert(mode), format)).rgb.astype(int)
     assert np.ptp(rgb, axis=2).max() <= 2  # WebP and HEIC go through chroma, and round
-    assert error(rgb, Image.fromarray(cameraman)) < LOSSY_ERROR
+    assert error(rgb, Image.fromarray(cameraman)) < LOSSY
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -165,7 +177,7 @@ def test_every_orientation_gives_the_same_upright_picture(cat, format, orientati
     small = cat.resize((150, 100))
     stored = small if AS_STORED[orientation] is None else small.transpose(AS_STORED[orientation])
     content = encoded(stored, format, exif=exif_of(Orientation=orientation), quality=95)
-    assert error(decoded(content).rgb, small) < LOSSY_ERROR
+    assert error(decoded(content).rgb, small) < LOSSY
 
 
 # Colour profiles
@@ -177,14 +189,13 @@ def swapped_profile():
     return profile.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP", "HEIF"])
+@pytest.mark.parametrize(
+    "format, mode", [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "RGBA"), ("TIFF", "RGB"), ("WEBP", "RGBA"), ("HEIF", "RGB")]
+)
 def test_a_colour_profile_is_followed_to_srgb(cat, format, mode):
-    if (format, mode) == ("JPEG", "RGBA"):
-        pytest.skip("JPEG has no transparency")
     blue_first = Image.merge("RGB", cat.split()[::-1]).convert(mode)
     content = encoded(blue_first, format, icc_profile=swapped_profile(), quality=95)
-    assert error(decoded(content).rgb, cat) < LOSSY_ERROR
+    assert error(decoded(content).rgb, cat) < LOSSY
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
@@ -194,27 +205,27 @@ def test_a_colour_profile_is_followed_to_srgb(cat, format, mode):
     ids=["garbage", "truncated", "of another colour model"],
 )
 def test_a_profile_that_does_not_fit_is_ignored(cat, format, profile):
-    assert error(decoded(encoded(cat, format, icc_profile=profile)).rgb, cat) < LOSSY_ERROR
+    assert error(decoded(encoded(cat, format, icc_profile=profile)).rgb, cat) < LOSSY
 
 
 # Animations and files of several pictures
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
-def test_an_animation_is_rejected(format):
+def test_an_animation_is_rejected(cat, format):
     with pytest.raises(Rejected) as rejected:
-        decoded(animation(format))
+        decoded(animation(cat, format))
     assert rejected.value.reason is RejectReason.ANIMATED
 
 
 def test_a_gif_of_one_frame_is_a_photo(cat):
-    assert error(decoded(encoded(cat, "GIF")).rgb, cat) < PALETTE_ERROR
+    assert error(decoded(encoded(cat, "GIF")).rgb, cat) < LOSSY
 
 
 @pytest.mark.parametrize("format", ["MPO", "TIFF", "HEIF"])
 def test_a_file_of_several_photos_gives_its_first(cat, format):
-    content = encoded(cat, format, save_all=True, append_images=[cat.transpose(ROTATE_180)])
-    assert error(decoded(content).rgb, cat) < LOSSY_ERROR
+    content = encoded(cat, format, save_all=True, append_images=[cat.transpose(Turn.ROTATE_180)])
+    assert error(decoded(content).rgb, cat) < LOSSY
 
 
 # Size
@@ -254,7 +265,9 @@ def jpeg_bomb():
 
 
 def gif_bomb():
-    return b"GIF89a" + struct.pack("<HHBBB", 60000, 60000, 0, 0, 0) + b",\0\0\0\0" + struct.pack("<HHB", 60000, 60000, 0) + b"\x02\0;"
+    screen = struct.pack("<HHBBB", 60000, 60000, 0, 0, 0)
+    frame = struct.pack("<cHHHHB", b",", 0, 0, 60000, 60000, 0)
+    return b"GIF89a" + screen + frame + b"\x02\0;"
 
 
 @pytest.mark.parametrize("bomb", [png_bomb(), jpeg_bomb(), gif_bomb()], ids=["png", "jpeg", "gif"])
@@ -269,12 +282,12 @@ def test_a_bomb_is_refused_by_its_header_alone(bomb):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\0", b"Dear diary,\n", b"<html><body>404</body></html>", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", bytes(4096)],
+    [b"", b"\0", bytes(4096), b"Dear diary,\n", b"<html>404</html>", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a"],
 )
 def test_what_is_no_photo_fails(content):
     with pytest.raises(Failed) as failed:
         decoded(content)
-    assert failed.value.reason in TYPED
+    assert failed.value.reason in NOT_A_PHOTO
 
 
 def test_a_format_that_is_no_photo_format_is_unsupported(cat):
@@ -286,13 +299,13 @@ def test_a_format_that_is_no_photo_format_is_unsupported(cat):
 @pytest.mark.parametrize("kept", [0.001, 0.02, 0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize(
     "format, options",
-    [("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {}), ("HEIF", {}), ("TIFF", {}), ("BMP", {}), ("GIF", {})],
+    [("JPEG", {}), ("JPEG", {"progressive": True}), *((name, {}) for name in ("PNG", "WEBP", "HEIF", "TIFF", "BMP", "GIF"))],
 )
 def test_a_truncated_file_fails(cat, format, options, kept):
     content = encoded(cat, format, **options)
     with pytest.raises(Failed) as failed:
         decoded(content[: int(len(content) * kept)])
-    assert failed.value.reason in TYPED
+    assert failed.value.reason in NOT_A_PHOTO
 
 
 def outcome(content):
@@ -304,8 +317,8 @@ def outcome(content):
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
-def test_a_truncated_animation_ends_in_a_typed_reason(format):
-    content = animation(format)
+def test_a_truncated_animation_ends_in_a_typed_reason(cat, format):
+    content = animation(cat, format)
     for length in range(0, len(content), 23):
         assert isinstance(outcome(content[:length]), Failed | Rejected)
 
@@ -349,10 +362,13 @@ def test_an_offset_that_is_none_leaves_the_time_naive(cat):
 
 
 def test_the_capture_time_falls_back_on_the_time_of_the_file(cat):
-    assert decoded(encoded(cat, "JPEG", exif=exif_of(DateTime="2021:02:23 17:30:59"))).capture_time == datetime(2021, 2, 23, 17, 30, 59)
+    content = encoded(cat, "JPEG", exif=exif_of(DateTime="2021:02:23 17:30:59"))
+    assert decoded(content).capture_time == datetime(2021, 2, 23, 17, 30, 59)
 
 
-@pytest.mark.parametrize("text", ["0000:00:00 00:00:00", "    :  :     :  :  ", "2021:02:30 12:00:00", "yesterday", "", "\0" * 19, 7])
+@pytest.mark.parametrize(
+    "text", ["0000:00:00 00:00:00", "    :  :     :  :  ", "2021:02:30 12:00:00", "yesterday", "", "\0" * 19, 7]
+)
 def test_a_capture_time_that_is_none_is_none(cat, text):
     assert decoded(encoded(cat, "JPEG", exif=exif_of(at(text)))).capture_time is None
 
@@ -377,9 +393,9 @@ def test_without_metadata_there_is_no_time_and_the_default_field_of_view(cat):
     assert (photo.capture_time, photo.fov) == (None, DEFAULT_FOV)
 
 
-@pytest.mark.parametrize("junk", [b"Exif\0\0", b"Exif\0\0junk", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 50])
+@pytest.mark.parametrize("junk", [b"", b"junk", b"II*\0\xff\xff\xff\x7f", b"MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 50])
 def test_good_pixels_survive_broken_metadata(cat, junk):
-    assert error(decoded(encoded(cat, "JPEG", exif=junk)).rgb, cat) < LOSSY_ERROR
+    assert error(decoded(encoded(cat, "JPEG", exif=b"Exif\0\0" + junk)).rgb, cat) < LOSSY
 
 
 def test_nothing_that_tells_place_or_camera_leaves_the_decoder(cat):
