@@ -6,38 +6,59 @@ wound round once at each of its points: covered, whatever folds lie inside. So t
 coverage of ALL pixels, and no frame need be sampled.
 """
 
+import dataclasses
+
 import numpy as np
 
-from renderer.camera import Window, project
+from renderer.camera import Window, distance, project
+from renderer.mesh import grid_points
+
+
+NEAREST = 0.05  # of the near distance: what comes closer to the camera than that is clipped by any projection
+
+
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """What bounds a mesh.
+
+    Attributes:
+      sides: world points of the photo's left, right, top and bottom side, each (m, 3).
+      hull: (8, 3) corners of the frustum that holds every vertex.
+    """
+
+    sides: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    hull: np.ndarray
 
 
 def outline_points(inverse_depth, lens):
-    """World points of the four sides of the photo: left, right, top, bottom, each (m, 3).
+    """Outline of the mesh of an inverse depth map.
 
     Args:
       inverse_depth: (h, w) float at the mesh's grid vertices, whose outermost lie on the photo's border.
+      lens: the photo's Lens.
     """
-    from renderer.mesh import grid_points
-
     points = grid_points(inverse_depth, lens)
-    return points[:, 0], points[:, -1], points[0], points[-1]
+    ends = np.array([distance(inverse_depth.max()), distance(inverse_depth.min())])[:, None, None]
+    corners = np.array([(x, y, -1.0) for x in (-lens.half_width, lens.half_width) for y in (-lens.half_height, lens.half_height)])
+    return Outline((points[:, 0], points[:, -1], points[0], points[-1]), (ends * corners).reshape(8, 3))
 
 
-def covered_window(sides, path):
+def covered_window(outline, path):
     """The largest Window that every frame of `path` covers, or None where there is none.
 
     Args:
-      sides: left, right, top, bottom, each (m, 3), from `outline_points`.
+      outline: of the mesh, from `outline_points`.
     """
     left, right, bottom, top = -np.inf, np.inf, -np.inf, np.inf
     for position, rotation in zip(path.positions, path.rotations, strict=True):
-        seen = [project(side, position, rotation) for side in sides]
-        if min(depth.min() for _, depth in seen) <= 1e-3:  # the border passes behind the camera
+        # Depth is linear, so its least over the hull bounds that of every vertex: nothing passes behind the camera.
+        if project(outline.hull, position, rotation)[1].min() <= NEAREST:
             return None
+        seen = [project(side, position, rotation) for side in outline.sides]
         left = max(left, seen[0][0][:, 0].max())
         right = min(right, seen[1][0][:, 0].min())
         top = min(top, seen[2][0][:, 1].min())
         bottom = max(bottom, seen[3][0][:, 1].max())
     if left >= right or bottom >= top:
         return None
-    return Window(left, right, bottom, top)
+    return Window(float(left), float(right), float(bottom), float(top))

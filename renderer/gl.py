@@ -21,6 +21,8 @@ INSTALL = "install a GL driver, on Debian `apt-get install libegl1 libgl1-mesa-d
 EGL_PLATFORM_SURFACELESS_MESA = 0x31DD
 OVERSAMPLING = 1.15  # texels a pixel at rest: sharp under bilinear fetches, and no shimmer for want of mip maps
 
+MAX_TEXTURE = 16384  # pixels a side: what every OpenGL 4 driver takes; only long panoramas reach it
+
 VERTEX_SHADER = """#version 330 core
 layout(location = 0) in vec3 position;
 layout(location = 1) in vec2 uv;
@@ -42,7 +44,7 @@ class GLUnavailable(RuntimeError):
 
 def texture_size(photo_width, photo_height, share, pixels):
     """Size (width, height) of the texture that shows `share` of the photo's width on `pixels` output pixels."""
-    scale = OVERSAMPLING * pixels / (share * photo_width)
+    scale = min(OVERSAMPLING * pixels / (share * photo_width), MAX_TEXTURE / max(photo_width, photo_height))
     return tuple(max(2, round(s * scale)) for s in (photo_width, photo_height))
 
 
@@ -106,6 +108,9 @@ class Context:
 
     def _make_framebuffer(self):
         gl = self.gl
+        limit = int(gl.glGetIntegerv(gl.GL_MAX_RENDERBUFFER_SIZE))
+        if max(self.width, self.height) > limit:
+            raise GLUnavailable(f"The GL driver draws up to {limit} pixels a side: ask for a smaller --width.")
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, gl.glGenFramebuffers(1))
         for attachment, storage in ((gl.GL_COLOR_ATTACHMENT0, gl.GL_RGBA8), (gl.GL_DEPTH_ATTACHMENT, gl.GL_DEPTH_COMPONENT24)):
             buffer = gl.glGenRenderbuffers(1)
@@ -113,7 +118,7 @@ class Context:
             gl.glRenderbufferStorage(gl.GL_RENDERBUFFER, storage, self.width, self.height)
             gl.glFramebufferRenderbuffer(gl.GL_FRAMEBUFFER, attachment, gl.GL_RENDERBUFFER, buffer)
         if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
-            raise GLUnavailable(f"The GL driver refuses a {self.width}x{self.height} picture: ask for a smaller --width.")
+            raise GLUnavailable(f"The GL driver refuses a {self.width}x{self.height} picture: {INSTALL}.")
 
     def _program(self):
         from OpenGL.GL import shaders
@@ -166,9 +171,6 @@ class Context:
 
     def _upload(self, mesh, picture):
         gl = self.gl
-        limit = gl.glGetIntegerv(gl.GL_MAX_TEXTURE_SIZE)
-        if max(picture.shape[:2]) > limit:
-            raise ValueError(f"the picture is {picture.shape[1]}x{picture.shape[0]}, this GL driver takes sides up to {limit}")
         vertices = gl.glGenVertexArrays(1)
         gl.glBindVertexArray(vertices)
         data = np.ascontiguousarray(np.hstack([mesh.positions, mesh.uv]), np.float32)

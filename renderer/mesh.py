@@ -66,7 +66,7 @@ def _block_templates():
 
 
 def _block_is_flat(depth):
-    """(rows, columns) bool: is the block's inverse depth within the tolerance of a bilinear patch over its corners."""
+    """(rows, columns) bool: is the block's inverse depth within the tolerance of two triangles over its corners."""
     rows, columns = (s // BLOCK for s in np.subtract(depth.shape, 1))
     index = np.arange(BLOCK + 1)
     blocks = depth[
@@ -76,7 +76,9 @@ def _block_is_flat(depth):
     top = blocks[..., :1, :1] * (1 - t) + blocks[..., :1, -1:] * t
     bottom = blocks[..., -1:, :1] * (1 - t) + blocks[..., -1:, -1:] * t
     patch = top * (1 - t[:, None]) + bottom * t[:, None]
-    return np.abs(blocks - patch).max(axis=(-1, -2)) <= FLAT_TOLERANCE
+    # Two triangles differ from the bilinear patch by up to a quarter of its twist.
+    twist = np.abs(blocks[..., 0, 0] - blocks[..., 0, -1] - blocks[..., -1, 0] + blocks[..., -1, -1]) / 4
+    return np.abs(blocks - patch).max(axis=(-1, -2)) + twist <= FLAT_TOLERANCE
 
 
 def grid_shape(photo_width, photo_height, long_side):

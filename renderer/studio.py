@@ -23,6 +23,7 @@ from renderer import encode, gl
 from renderer.camera import Path, Window
 from renderer.mesh import Mesh
 
+BURIAL_SECONDS = 5  # a child that broke the pipe is ending; a core dump may take a moment
 LENGTH = struct.Struct("<Q")  # messages are a length and a pickle
 
 
@@ -75,7 +76,7 @@ def shoot(reel):
             yield frame
 
     with gl.Context(reel.width, reel.height) as context:
-        mp4 = encode.mp4(frames(context), reel.width, reel.height, reel.fps, reel.capture_time)
+        mp4 = encode.mp4(frames(context), reel.width, reel.height, reel.fps, reel.capture_time, len(reel.path))
     return Film(mp4, poster, uncovered, time.process_time() - start)
 
 
@@ -97,6 +98,14 @@ class Studio:
         with self.lock:
             self._end()
 
+    def _bury(self):
+        """Exit status of a child that has broken the pipe."""
+        try:
+            return self.child.wait(BURIAL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            return self.child.wait()
+
     def _end(self):
         if self.child:
             self.child.stdin.close()
@@ -115,8 +124,7 @@ class Studio:
                 _send(self.child.stdin, (function, arguments))
                 value, error = _receive(self.child.stdout)
             except (EOFError, BrokenPipeError) as broken:
-                self.child.kill()
-                code = self.child.wait()
+                code = self._bury()
                 self.child = None
                 raise StudioCrashed(f"The drawing process died with exit status {code}.") from broken
         if error is not None:
@@ -142,6 +150,16 @@ def _receive(stream):
     return pickle.loads(data)
 
 
+def _portable(error):
+    """The error itself where it survives a pickle, else one that says the same: GL's own carry pointers."""
+    try:
+        if type(pickle.loads(pickle.dumps(error))) is type(error):
+            return error
+    except Exception:
+        pass
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
 def _serve():
     """The child's life: answer until the input ends. Whatever libraries print goes to the standard error."""
     answers = os.fdopen(os.dup(1), "wb")
@@ -155,7 +173,7 @@ def _serve():
         try:
             answer = function(*arguments), None
         except Exception as error:  # raised again in the parent, which knows what it means
-            answer = None, error
+            answer = None, _portable(error)
         _send(answers, answer)
 
 

@@ -28,10 +28,12 @@ PAD = (0.0, 0.02, 0.035)  # of the long side, how far body and head reach over t
 DIRECTIONS = 12  # over half a turn: 15 degrees, about the width of the loss's valleys on the sample library
 DOLLIES = (-0.5, 0.0, 0.5)  # towards or away, in units of the sideways travel
 REFINEMENTS = 2  # rounds of halved steps round the best
+FRAMING_ROUNDS = 4  # of path and frame; nearly always one, two where the frame shows a tear that the search did not count
 BISECTIONS = 5  # of the amplitude: 3 % of the asked parallax
 VERTICAL_COST = 0.15  # of the loss: sideways motion is what viewers expect; up and down must earn its place
 MIN_SPREAD = 0.08  # of inverse depth between subject and background; below it the depth is noise on a wall
 SUBJECT_SHARE = 0.5  # of the largest saliency: what counts as subject
+MIN_SUBJECT = 0.002  # share of the photo: a smaller head or person is a passer-by, or noise
 BACKGROUND_QUANTILE = 0.2  # of what is not the subject: behind most of it, and no outlier
 
 
@@ -56,12 +58,15 @@ def find_subject(depth, saliency, regions):
     Args:
       depth, saliency, regions: (h, w) inverse depth, saliency and region of each cell.
     """
+    choices = (regions == 2, regions > 0, saliency >= SUBJECT_SHARE * saliency.max())
+    chosen = next((c for c in choices[:2] if c.mean() >= MIN_SUBJECT), choices[2])
+    # Of several, one: a pivot between two people turns about the wall behind them.
+    _, pieces = cv2.connectedComponents(chosen.astype(np.uint8), connectivity=8)
     weights = np.square(saliency) + 1e-9
-    weights = weights * np.choose(regions, (1.0, 2.0, 6.0))
-    chosen = saliency >= SUBJECT_SHARE * saliency.max()
-    chosen |= regions > 0
-    inside = np.where(chosen, weights, 0)
+    heaviest = 1 + np.argmax(np.bincount(pieces.ravel(), weights.ravel())[1:])
+    inside = np.where(pieces == heaviest, weights, 0)
     near = _weighted_median(depth, inside)
+    chosen |= choices[2] | (regions > 0)
     rest = depth[~chosen] if (~chosen).mean() > 0.05 else depth
     behind, before = np.quantile(rest, (BACKGROUND_QUANTILE, 1 - BACKGROUND_QUANTILE))
     y, x = np.mgrid[0 : depth.shape[0], 0 : depth.shape[1]]
@@ -168,18 +173,27 @@ def search(meter, amplitude, minimum, budget, pivot):
         turn, push = turn / 2, push / 2
         around = [(best[0] + a * turn, best[1] + b * push) for a, b in ((-1, 0), (1, 0), (0, -1), (0, 1))]
         best_cost, best = min((best_cost, best), *((cost(*candidate), candidate) for candidate in around))
-    tears = measured(*best, amplitude)
-    if tears.loss > budget:
-        low, high = minimum, amplitude
-        amplitude, tears = low, measured(*best, low)
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            there = measured(*best, middle)
-            if there.loss <= budget:
-                low, amplitude, tears = middle, middle, there
-            else:
-                high = middle
-    return *best, amplitude, tears
+    return *best, *lower(meter, *best, amplitude, minimum, budget, pivot)
+
+
+def lower(meter, direction, dolly, amplitude, minimum, budget, pivot):
+    """The largest amplitude, up to the given one, whose loss stays under the budget; the least where none does; and its Tears."""
+
+    def measured(size):
+        return meter.path(size * np.array([math.cos(direction), math.sin(direction)]), size * dolly, pivot)
+
+    tears = measured(amplitude)
+    if tears.loss <= budget or amplitude <= minimum:
+        return amplitude, tears
+    low, high, tears = minimum, amplitude, measured(minimum)
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        there = measured(middle)
+        if there.loss <= budget:
+            low, tears = middle, there
+        else:
+            high = middle
+    return low, tears
 
 
 def shoot(scene, settings):
@@ -209,20 +223,29 @@ def shoot(scene, settings):
     inverse_spread = subject.spread * (1 / camera.NEAR - 1 / camera.FAR)
     per_travel = 2 * inverse_spread / first.width  # relative parallax a unit of half-length
 
+    least = min(settings.min_parallax, settings.parallax) / per_travel
     meter = ArtifactMeter(scene, first)
-    direction, dolly, amplitude, _ = search(
-        meter, settings.parallax / per_travel, min(settings.min_parallax, settings.parallax) / per_travel, settings.artifact_budget, pivot
-    )
-    travel = amplitude * np.array([math.cos(direction), math.sin(direction)])
+    direction, dolly, amplitude, _ = search(meter, settings.parallax / per_travel, least, settings.artifact_budget, pivot)
+    evaluations, outline = meter.evaluations, coverage.outline_points(layer.inverse_depth, scene.lens)
     phases = 2 * camera.ease(np.linspace(0, 1, settings.frames)) - 1
-    path = camera.arc(phases, travel, dolly * amplitude, pivot)
-    bounds = coverage.covered_window(coverage.outline_points(layer.inverse_depth, scene.lens), path)
-    share = framing.largest(bounds, ratio)[0] / framing.largest(whole, ratio)[0] if bounds else 0.0
-    if share < settings.min_window:
-        raise Rejected(RejectReason.FRAMING, f"The mesh fills {share:.2f} of the widest crop in every frame, below {settings.min_window}.")
-    window = framing.choose_window(bounds, scene.lens, ratio, scene.saliency, head)
-    final = ArtifactMeter(scene, window)
-    tears = final.path(travel, dolly * amplitude, pivot)
+    # The frame follows from the path, and what of the tears is seen from the frame: a few rounds settle both.
+    for _ in range(FRAMING_ROUNDS):
+        travel = amplitude * np.array([math.cos(direction), math.sin(direction)])
+        path = camera.arc(phases, travel, dolly * amplitude, pivot)
+        bounds = coverage.covered_window(outline, path)
+        share = framing.largest(bounds, ratio)[0] / framing.largest(whole, ratio)[0] if bounds else 0.0
+        if share < settings.min_window:
+            text = f"The mesh fills {share:.2f} of the widest crop in every frame, below {settings.min_window}."
+            raise Rejected(RejectReason.FRAMING, text)
+        window = framing.choose_window(bounds, scene.lens, ratio, scene.saliency, head)
+        final = ArtifactMeter(scene, window)
+        shown = amplitude
+        amplitude, tears = lower(final, direction, dolly, amplitude, least, settings.artifact_budget, pivot)
+        evaluations += final.evaluations
+        if amplitude == shown:
+            break
+    else:
+        tears = final.path(travel, dolly * shown, pivot)
     return Shot(
         scene=scene,
         path=path,
@@ -232,7 +255,7 @@ def shoot(scene, settings):
         pivot=subject.pivot,
         measures=Measures(
             artifact_score=tears.loss,
-            relative_parallax=float(amplitude * 2 * inverse_spread / window.width),
+            relative_parallax=float(shown * 2 * inverse_spread / window.width),
             direction=float(direction),
             dolly=float(dolly),
             largest_component=tears.largest,
@@ -240,6 +263,6 @@ def shoot(scene, settings):
             stretched_share=tears.share,
             saliency_kept=framing.saliency_kept(window, scene.lens, scene.saliency),
             window_share=float(share),
-            evaluations=meter.evaluations + final.evaluations,
+            evaluations=evaluations,
         ),
     )
