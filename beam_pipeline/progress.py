@@ -27,13 +27,13 @@ class Display:
     """Shows a line that follows the journal while the `with` block runs. `journal` is None, and nothing shown, if not `wanted`."""
 
     def __init__(self, wanted, stream=sys.stderr):
-        self.wanted, self.stream, self.journal = wanted, stream, None
+        self.wanted, self.stream, self.journal, self.start = wanted, stream, None, time.monotonic()
 
     def __enter__(self):
         if self.wanted:
             handle, self.journal = tempfile.mkstemp(prefix="cinematic-progress-")
             os.close(handle)
-            self.start, self.over = time.monotonic(), threading.Event()
+            self.over = threading.Event()
             self.thread = threading.Thread(target=self._follow, daemon=True)
             self.thread.start()
         return self
@@ -49,6 +49,8 @@ class Display:
         """The text shown now."""
         with open(self.journal) as file:
             kinds = file.read().split()
+        if not kinds:
+            return "starting the workers, which load the networks ..."
         minutes = (time.monotonic() - self.start) / 60
         counts = ", ".join(f"{kinds.count(kind)} {word}" for kind, word in KINDS.items())
         return f"{len(kinds)} photos: {counts}; {len(kinds) / max(minutes, 1e-6):.1f} photos a minute"
