@@ -31,8 +31,8 @@ class Settings:
     fps: int = 30  # H.264 players everywhere run it smoothly
     parallax: float = 0.04  # asked shift of subject against background, share of the frame's width
     min_parallax: float = 0.012  # below it the clip looks like a still (choice, by eye on the sample library)
-    artifact_budget: float = 2.0  # the search lowers the parallax until the score is below it (see trajectory)
-    max_artifact_score: float = 6.0  # above it a photo is rejected (choice, by eye on 84 ordinary photos)
+    artifact_budget: float = 2.0  # the search lowers the parallax until the score is below it (by eye on 84 ordinary photos)
+    max_artifact_score: float = 4.0  # above it a photo is rejected: at 5 streaks beside hair are seen, at 2 they are not
     min_window: float = 0.55  # share of the tallest or widest possible crop that framing may shrink to
     min_side: int = 240  # pixels; smaller photos are thumbnails
     max_megapixels: float = 150.0  # refused from the header; the largest phone sensors give 108 and 200 binned to 50
