@@ -46,7 +46,7 @@ bench: setup
 # Moves every pin to the newest version that setup.py allows.
 lock: setup
 	@"$(VENV)/bin/pip" install --quiet uv
-	@cd "$(ROOT)" && "$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 setup.py --extra test \
+	@cd "$(ROOT)" && "$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 setup.py --extra test --constraint constraints.txt \
 		--no-annotate --custom-compile-command "make lock" --upgrade --output-file requirements.lock
 
 clean:

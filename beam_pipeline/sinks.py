@@ -11,6 +11,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection
+from transforms.stage import Stage
 
 COSTS = pyarrow.map_(pyarrow.string(), pyarrow.float64())
 _TEXT, _REAL, _INT = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
@@ -103,6 +104,13 @@ def write_clip(output, fingerprint, fps, ref, clip):
         **dataclasses.asdict(clip.measures),
         cpu_seconds={},
     )
+
+
+class WriteClip(Stage):
+    """Clip to Candidate."""
+
+    def __init__(self, output, fingerprint, fps):
+        super().__init__("write", lambda _, ref, clip: write_clip(output, fingerprint, fps, ref, clip))
 
 
 def row(record):

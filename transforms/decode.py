@@ -10,6 +10,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from renderer.camera import DEFAULT_FOV
 from transforms.elements import Failed, FailReason, Photo, Rejected, RejectReason
+from transforms.stage import Stage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "GIF", "TIFF", "BMP")  # JPEG opens MPO, too
 FOV_RANGE = (math.radians(12), math.radians(110))  # 170 mm to 13 mm: beyond it EXIF is as likely wrong as right
@@ -115,3 +116,10 @@ def decode(data, max_megapixels, min_side):
     except Exception as error:
         raise Failed(FailReason.UNREADABLE, f"The colours cannot be converted ({type(error).__name__}).") from error
     return Photo(rgb=rgb, fov=fov, capture_time=capture_time)
+
+
+class Decode(Stage):
+    """Reads and decodes: to a Photo. `read(uri)` gives the file's bytes or raises Failed."""
+
+    def __init__(self, read, max_megapixels, min_side):
+        super().__init__("decode", lambda _, ref, __: decode(read(ref.uri), max_megapixels, min_side))

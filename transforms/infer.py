@@ -1,6 +1,11 @@
 """One pass of the networks over a photo."""
 
+import functools
+import time
+
+from models.registry import Networks
 from transforms.elements import Perception
+from transforms.stage import Stage, shared_handle
 
 
 def infer(networks, photo):
@@ -18,3 +23,15 @@ def infer(networks, photo):
         head=people[..., 2],
         saliency=maps["saliency"],
     )
+
+
+class Infer(Stage):
+    """Photo to Perception, by the networks of a {role: model}, loaded once a process."""
+
+    def __init__(self, models):
+        super().__init__(
+            "infer",
+            lambda networks, _, photo: infer(networks, photo),
+            open_handle=shared_handle(functools.partial(Networks, models)),
+            clock=time.process_time,  # TensorFlow computes on threads of its own
+        )

@@ -6,6 +6,7 @@ import numpy as np
 from renderer.camera import Lens
 from renderer.mesh import extrude
 from transforms.elements import Layer, Scene
+from transforms.stage import Stage
 
 RIM = 3  # cells: near surfaces carry their anti-aliased rim along, so that what is stretched is background alone
 
@@ -30,3 +31,10 @@ def build_scene(perception):
         saliency=perception.saliency,
         capture_time=photo.capture_time,
     )
+
+
+class BuildScene(Stage):
+    """Perception to Scene."""
+
+    def __init__(self):
+        super().__init__("mesh", lambda _, __, perception: build_scene(perception))

@@ -1,8 +1,9 @@
 """A shot to a clip: the studio draws and encodes what is prepared here."""
 
 from renderer import encode, gl
-from renderer.studio import Reel, StudioCrashed
+from renderer.studio import Reel, Studio, StudioCrashed
 from transforms.elements import Clip, Failed, FailReason
+from transforms.stage import Stage, shared_handle
 
 
 def reel_of(shot, fps):
@@ -42,3 +43,15 @@ def render(studio, shot, fps):
         measures=shot.measures,
         cpu_seconds=film.cpu_seconds,
     )
+
+
+class Render(Stage):
+    """Shot to Clip, in a Studio of the worker's own."""
+
+    def __init__(self, fps):
+        super().__init__(
+            "render",
+            lambda studio, _, shot: render(studio, shot, fps),
+            open_handle=shared_handle(Studio),
+            elsewhere=lambda clip: clip.cpu_seconds,
+        )

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from renderer.mesh import BLOCK, grid_shape
+from transforms.stage import Stage
 
 GRID = 512  # cells along the long side: one for two or three pixels of a 1080x1440 clip, the finest that pays
 MEDIAN = 5  # cells: OpenCV's largest for floats; removes what is thinner than 1 % of the photo's side
@@ -154,3 +155,8 @@ def repair(perception, trusted_depth=False):
     )
 
 
+class Repair(Stage):
+    """Perception to Perception, repaired."""
+
+    def __init__(self):
+        super().__init__("repair", lambda _, __, perception: repair(perception))

@@ -1,6 +1,7 @@
 """The library's filter: a shot that tears too much is not drawn."""
 
 from transforms.elements import Rejected, RejectReason
+from transforms.stage import Stage
 
 
 def accept(shot, max_artifact_score):
@@ -9,3 +10,10 @@ def accept(shot, max_artifact_score):
     if score > max_artifact_score:
         raise Rejected(RejectReason.ARTIFACTS, f"Artifact score {score:.2f} is above {max_artifact_score:g}.", score)
     return shot
+
+
+class Accept(Stage):
+    """Shot to the same Shot, where its score allows it."""
+
+    def __init__(self, max_artifact_score):
+        super().__init__("score", lambda _, __, shot: accept(shot, max_artifact_score))

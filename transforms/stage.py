@@ -1,14 +1,16 @@
 """How a stage's pure function runs in a pipeline: one rail from a photo's reference to its outcome.
 
 Elements are InFlight values or, once a photo has ended, its Outcome, which later stages pass on untouched. So the whole
-way from decode to encode is one chain of ParDos that every runner fuses, and nothing that enters it can get lost.
+way from decode to write is one chain of ParDos that every runner fuses, and nothing that enters it can get lost.
 """
 
 import dataclasses
+import functools
 import time
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.utils.shared import Shared
 
 from transforms.elements import Failed, Failure, Outcome, PhotoRef, Rejected, Rejection
 
@@ -19,34 +21,28 @@ class InFlight:
 
     Attributes:
       ref: which photo.
-      value: the last stage's element.
+      fingerprint: of the configuration, for its record.
+      value: the last stage's element, None at the start.
       cpu_seconds: (stage, seconds) of each stage behind it.
     """
 
     ref: PhotoRef
-    value: Any
+    fingerprint: str
+    value: Any = None
     cpu_seconds: tuple[tuple[str, float], ...] = ()
 
 
+def shared_handle(make):
+    """A function that makes a handle once a process, however many threads work in it, and then hands out the same one."""
+    return functools.partial(Shared().acquire, make)
+
+
 class StageDoFn(beam.DoFn):
-    """Runs `function(handle, ref, value)` on each photo in flight and turns Rejected and Failed into records.
+    """Runs a Stage's function on each photo in flight and turns Rejected and Failed into records. See Stage."""
 
-    Args:
-      name: of the stage, in records and metrics.
-      function: pure; anything else it raises is a programming error and ends the bundle.
-      open_handle: called once an instance; what it returns is `handle`. It shares what is dear among a worker's threads,
-        and what it shares ends with the process.
-      fingerprint: of the configuration, for the records.
-      elsewhere: CPU seconds that a result cost in another process.
-      clock: CPU seconds so far. A thread's own by default; inference counts the process, whose pool does the work.
-    """
-
-    def __init__(self, name, function, fingerprint, open_handle=None, elsewhere=None, clock=time.thread_time):
-        self.name, self.function, self.fingerprint = name, function, fingerprint
-        self.open_handle, self.elsewhere, self.clock = open_handle, elsewhere, clock
-        self.ended = {
-            kind: beam.metrics.Metrics.counter("cinematic", f"{name}_{kind}") for kind in ("passed", "rejected", "failed")
-        }
+    def __init__(self, name, function, open_handle, elsewhere, clock):
+        self.name, self.function, self.open_handle, self.elsewhere, self.clock = name, function, open_handle, elsewhere, clock
+        self.counters = {kind: beam.metrics.Metrics.counter("cinematic", f"{name}_{kind}") for kind in ("passed", "rejected", "failed")}
         self.cpu = beam.metrics.Metrics.distribution("cinematic", f"{name}_cpu_ms")
         self.handle = None
 
@@ -58,25 +54,51 @@ class StageDoFn(beam.DoFn):
         if isinstance(element, Outcome):
             yield element
             return
-        start, ref = self.clock(), element.ref
-        record = {"photo_id": ref.photo_id, "path": ref.path, "fingerprint": self.fingerprint, "stage": self.name}
+        start, ended = self.clock(), None
         try:
-            value, ending = self.function(self.handle, ref, element.value), None
+            value = self.function(self.handle, element.ref, element.value)
         except Rejected as rejected:
-            kind = "rejected"
-            ending = Rejection, {"reason": str(rejected.reason), "detail": rejected.detail, "artifact_score": rejected.score}
+            ended = "rejected", Rejection, {"artifact_score": rejected.score}, rejected
         except Failed as failed:
-            kind = "failed"
-            ending = Failure, {"reason": str(failed.reason), "detail": failed.detail}
+            ended = "failed", Failure, {}, failed
         seconds = self.clock() - start
-        if ending is None and self.elsewhere:
+        if ended is None and self.elsewhere:
             seconds += self.elsewhere(value)
-        costs = (*element.cpu_seconds, (self.name, seconds))
         self.cpu.update(round(seconds * 1000))
-        if ending is None:
-            self.ended["passed"].inc()
-            yield InFlight(ref, value, costs)
-        else:
-            self.ended[kind].inc()
-            make, fields = ending
-            yield make(**record, **fields, cpu_seconds=dict(costs))
+        costs = (*element.cpu_seconds, (self.name, seconds))
+        if ended is None:
+            self.counters["passed"].inc()
+            yield dataclasses.replace(element, value=value, cpu_seconds=costs)
+            return
+        kind, record, more, reason = ended
+        self.counters[kind].inc()
+        yield record(
+            photo_id=element.ref.photo_id,
+            path=element.ref.path,
+            fingerprint=element.fingerprint,
+            stage=self.name,
+            reason=str(reason.reason),
+            detail=reason.detail,
+            cpu_seconds=dict(costs),
+            **more,
+        )
+
+
+class Stage(beam.PTransform):
+    """A stage of the rail: InFlight or Outcome in, the same out.
+
+    Args:
+      name: of the stage, in records and metrics.
+      function: `function(handle, ref, value)`, pure but for its handle. Rejected and Failed end the photo; anything else it
+        raises is a programming error and ends the bundle.
+      open_handle: called once an instance; what it returns is `handle`. What is dear is shared, see `shared_handle`.
+      elsewhere: CPU seconds that a result cost in another process.
+      clock: CPU seconds so far. A thread's own by default; inference counts the process, whose pool does the work.
+    """
+
+    def __init__(self, name, function, open_handle=None, elsewhere=None, clock=time.thread_time):
+        super().__init__()
+        self.do_fn = StageDoFn(name, function, open_handle, elsewhere, clock)
+
+    def expand(self, flow):
+        return flow | self.do_fn.name >> beam.ParDo(self.do_fn)

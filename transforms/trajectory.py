@@ -18,6 +18,7 @@ from renderer.stretch import ARTIFACT_STRETCH, step_gain, stretch_map
 from transforms import framing
 from transforms.elements import Measures, Rejected, RejectReason, Shot
 from transforms.settings import MAX_RATIO
+from transforms.stage import Stage
 
 SEARCH_STEP = 4  # vertices: a 129x97 mesh, 0.6 ms a pose; half of it blurs a finger away
 PIXELS_PER_CELL = 2  # of the search's pictures: a stretched cell of 1/128 shows in full from 1.5 on
@@ -266,3 +267,10 @@ def shoot(scene, settings):
             evaluations=evaluations,
         ),
     )
+
+
+class Shoot(Stage):
+    """Scene to Shot: trajectory and framing."""
+
+    def __init__(self, settings):
+        super().__init__("trajectory", lambda _, __, scene: shoot(scene, settings))
