@@ -64,7 +64,9 @@ def _settings(args):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="cinematic-photos", description="Turns photos into short clips in which a virtual camera moves through the photo.", allow_abbrev=False
+        prog="cinematic-photos",
+        description="Turns photos into short clips in which a virtual camera moves through the photo.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {beam_pipeline.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -72,7 +74,12 @@ def _parser():
 
     def command(name, text, epilog):
         return commands.add_parser(
-            name, help=text, description=text, epilog=epilog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=text,
+            description=text,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
     run = command(
@@ -83,10 +90,26 @@ def _parser():
         "  cinematic-photos run --input ~/Pictures --output clips\n"
         "  cinematic-photos run --input 'gs://bucket/2024/*.jpg' --output gs://bucket/clips --runner=DataflowRunner ...",
     )
-    run.add_argument("--input", action="append", required=True, metavar="PATTERN", help="folder (all photos below it) or glob, local or gs://; may be repeated")
+    run.add_argument(
+        "--input",
+        action="append",
+        required=True,
+        metavar="PATTERN",
+        help="folder (all photos below it) or glob, local or gs://; may be repeated",
+    )
     run.add_argument("--output", required=True, metavar="DIR", help="folder for clips and records, local or gs://")
-    run.add_argument("--library-root", metavar="DIR", help="folder that photos are named relative to (default: what the patterns have in common)")
-    run.add_argument("--record-shards", type=int, default=1, metavar="N", help="Parquet files a kind of record (default 1; a few hundred for millions of photos)")
+    run.add_argument(
+        "--library-root",
+        metavar="DIR",
+        help="folder that photos are named relative to (default: what the patterns have in common)",
+    )
+    run.add_argument(
+        "--record-shards",
+        type=int,
+        default=1,
+        metavar="N",
+        help="Parquet files a kind of record (default 1; a few hundred for millions of photos)",
+    )
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
 
@@ -133,12 +156,16 @@ def _beam_options(flags):
     runner = standard.runner or "FnApiRunner"
     local = runner.split(".")[-1] in LOCAL_RUNNERS
     if "dask" in runner.lower():
-        raise UserError("The Dask runner drops tagged outputs and reports success; use FnApiRunner, DataflowRunner or FlinkRunner.")
+        raise UserError(
+            "The Dask runner drops tagged outputs and reports success; use FnApiRunner, DataflowRunner or FlinkRunner."
+        )
     if unknown and local:
         ours = [a for action in _parser()._subparsers._group_actions[0].choices["run"]._actions for a in action.option_strings]
         name = unknown[0].split("=")[0]
         near = difflib.get_close_matches(name, ours + list(known._option_string_actions), 1)
-        raise UserError(f"unknown option {name}" + (f", did you mean {near[0]}?" if near else ", see cinematic-photos run --help"))
+        raise UserError(
+            f"unknown option {name}" + (f", did you mean {near[0]}?" if near else ", see cinematic-photos run --help")
+        )
     if local:
         standard.runner = "FnApiRunner"  # by name: `DirectRunner` first tries to download another runner
         direct = options.view_as(DirectOptions)

@@ -53,7 +53,8 @@ class Job:
         """What summary.json says of the run itself: no absolute path, which could name a user."""
         return {
             "fingerprint": self.fingerprint,
-            "settings": dataclasses.asdict(self.settings) | {f"{role}_model": posixpath.basename(m) for role, m in self.models.items()},
+            "settings": dataclasses.asdict(self.settings)
+            | {f"{role}_model": posixpath.basename(m) for role, m in self.models.items()},
             "versions": versions(),
         }
 
@@ -63,6 +64,17 @@ def versions():
     import importlib.metadata
     import platform
 
-    names = ("apache-beam", "av", "keras", "numba", "numpy", "opencv-python-headless", "pillow", "pillow-heif", "pyarrow", "tensorflow")
+    names = (
+        "apache-beam",
+        "av",
+        "keras",
+        "numba",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "pillow-heif",
+        "pyarrow",
+        "tensorflow",
+    )
     found = {name: importlib.metadata.version(name) for name in names}
     return {"cinematic-photos": beam_pipeline.__version__, "python": platform.python_version(), **found}

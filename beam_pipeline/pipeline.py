@@ -67,9 +67,7 @@ def build(pipeline, job, journal=None):
       journal: path of the progress journal, local runs only.
     """
     outcomes = (
-        pipeline
-        | "ListPhotos" >> sources.ListPhotos(job.patterns, job.root, job.output)
-        | "Animate" >> Animate(job, journal)
+        pipeline | "ListPhotos" >> sources.ListPhotos(job.patterns, job.root, job.output) | "Animate" >> Animate(job, journal)
     )
     outcomes | "WriteRecords" >> sinks.WriteRecords(job.output, job.record_shards)
     outcomes | "WriteSummary" >> sinks.WriteSummary(job.output, job.about())

@@ -24,7 +24,10 @@ def note(journal, kind):
 
 
 class Display:
-    """Shows a line that follows the journal while the `with` block runs. `journal` is None, and nothing shown, if not `wanted`."""
+    """Shows a line that follows the journal while the `with` block runs.
+
+    If not `wanted`, nothing is shown and `journal` stays None.
+    """
 
     def __init__(self, wanted, stream=sys.stderr):
         self.wanted, self.stream, self.journal, self.start = wanted, stream, None, time.monotonic()

@@ -1,6 +1,6 @@
 """A library to try things on: photos that scikit-image ships, written out as a camera would have left them.
 
-    python -m beam_pipeline.samples DIR
+python -m beam_pipeline.samples DIR
 """
 
 import sys

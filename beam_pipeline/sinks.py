@@ -53,9 +53,7 @@ SCHEMAS = {
         artifact_score=(_REAL, True),
         cpu_seconds=(COSTS, False),
     ),
-    Failure: _schema(
-        **_NAMED, stage=(_TEXT, False), reason=(_TEXT, False), detail=(_TEXT, False), cpu_seconds=(COSTS, False)
-    ),
+    Failure: _schema(**_NAMED, stage=(_TEXT, False), reason=(_TEXT, False), detail=(_TEXT, False), cpu_seconds=(COSTS, False)),
 }
 FOLDERS = {Candidate: "candidates", Rejection: "rejected", Failure: "failures"}
 
@@ -148,7 +146,10 @@ class WriteRecords(beam.PTransform):
                 | f"Rows of {folder}" >> beam.Map(row)
                 | f"Write {folder}"
                 >> beam.io.WriteToParquet(
-                    posixpath.join(self.output, folder, "part"), SCHEMAS[kind], file_name_suffix=".parquet", num_shards=self.shards
+                    posixpath.join(self.output, folder, "part"),
+                    SCHEMAS[kind],
+                    file_name_suffix=".parquet",
+                    num_shards=self.shards,
                 )
             )
         return outcomes

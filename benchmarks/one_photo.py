@@ -88,7 +88,9 @@ def main():
     other = Studio()  # after the memory was read: it keeps all frames
     psnr = other.ask(luma_psnr, render.reel_of(shot, settings.fps))
     other.close()
-    print(f"clip {len(clip.mp4) / 1e6:.2f} MB, luma {psnr:.1f} dB after encoding, {len(scene.layers[0].mesh.triangles)} triangles")
+    print(
+        f"clip {len(clip.mp4) / 1e6:.2f} MB, luma {psnr:.1f} dB after encoding, {len(scene.layers[0].mesh.triangles)} triangles"
+    )
     print(f"peak memory {memory[0]:.0f} MB with the networks, {memory[1]:.0f} MB in the drawing process")
 
 

@@ -63,9 +63,7 @@ ADAPTERS = {
         size=(256, 256), offset=(123.675, 116.28, 103.53), scale=(1 / 58.395, 1 / 57.12, 1 / 57.375), meaning="inverse_depth"
     ),
     # DeepLabV3 on PASCAL VOC (https://tfhub.dev/tensorflow/lite-model/deeplabv3/1/metadata/2): logits of 21 classes
-    "deeplabv3_pascal": Adapter(
-        size=(257, 257), offset=(127.5,) * 3, scale=(1 / 127.5,) * 3, meaning="logits", person_class=15
-    ),
+    "deeplabv3_pascal": Adapter(size=(257, 257), offset=(127.5,) * 3, scale=(1 / 127.5,) * 3, meaning="logits", person_class=15),
     # the quantised export of the same, whose arg-max is part of the graph
     "deeplabv3_pascal_labels": Adapter(size=(513, 513), scale=(1.0,) * 3, dtype="uint8", meaning="labels", person_class=15),
 }
@@ -82,7 +80,9 @@ def parse(role, model):
     if name not in ADAPTERS:
         raise ModelError(f"--{role}-model {model}: unknown adapter {name!r}, known are {', '.join(sorted(ADAPTERS))}.")
     if "://" not in handle and not os.path.exists(handle):
-        raise ModelError(f"--{role}-model {model}: {handle} is not there. Give a TF-Hub handle, a SavedModel directory or a .tflite file.")
+        raise ModelError(
+            f"--{role}-model {model}: {handle} is not there. Give a TF-Hub handle, a SavedModel directory or a .tflite file."
+        )
     return handle, ADAPTERS[name]
 
 
@@ -261,7 +261,10 @@ def _open_saved_model(handle, adapter):
 
 
 class Networks:
-    """The networks of some or all roles, {role: model}, loaded. Call with a photo (h, w, 3) uint8; returns {role: maps} as `Builtin`."""
+    """The networks of some or all roles, {role: model}, loaded.
+
+    Call with a photo (h, w, 3) uint8; returns {role: maps} as `Builtin` does.
+    """
 
     def __init__(self, models):
         parsed = {role: parse(role, model) for role, model in models.items()}

@@ -95,12 +95,16 @@ def draw_curves(table, picture):
         colour = tuple(int(c) for c in cv2.cvtColor(np.uint8([[[i * 180 // len(names), 200, 170]]]), cv2.COLOR_HSV2BGR)[0, 0])
         cv2.polylines(canvas, [np.stack([x, y], -1).astype(np.int32)], False, colour, 2, cv2.LINE_AA)
         cv2.putText(canvas, f"{name} {float(rows[-1][name]):.3f}", (width - 200, 24 + 16 * i), 0, 0.45, colour, 1, cv2.LINE_AA)
-    cv2.putText(canvas, f"losses over their first value, {len(rows)} epochs", (margin, height - 12), 0, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(
+        canvas, f"losses over their first value, {len(rows)} epochs", (margin, height - 12), 0, 0.45, (0, 0, 0), 1, cv2.LINE_AA
+    )
     cv2.imwrite(str(picture), canvas)
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m models.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", type=Path, required=True, help="TOML file, see models/configs")
     parser.add_argument("--data", type=Path, required=True, help="folder of photo sets")
     parser.add_argument("--labels", type=Path, required=True, help="folder of prediction folders to learn from")
@@ -126,10 +130,16 @@ def main(argv=None):
             layer.trainable = False
     steps = sum(phase["epochs"] for phase in schedule["phases"]) * schedule["steps_per_epoch"]
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - schedule["warmup_steps"], alpha=0.02, warmup_target=schedule["learning_rate"], warmup_steps=schedule["warmup_steps"]
+        0.0,
+        steps - schedule["warmup_steps"],
+        alpha=0.02,
+        warmup_target=schedule["learning_rate"],
+        warmup_steps=schedule["warmup_steps"],
     )
     trainer.compile(
-        keras.optimizers.AdamW(rate, weight_decay=schedule["weight_decay"], global_clipnorm=5.0, use_ema=True, ema_momentum=schedule["ema"]),
+        keras.optimizers.AdamW(
+            rate, weight_decay=schedule["weight_decay"], global_clipnorm=5.0, use_ema=True, ema_momentum=schedule["ema"]
+        ),
         # XLA's depthwise convolutions are ten times slower than TensorFlow's own on a CPU; JAX knows nothing else.
         jit_compile=keras.backend.backend() == "jax",
     )

@@ -13,7 +13,6 @@ import numpy as np
 from renderer.camera import Window, distance, project
 from renderer.mesh import grid_points
 
-
 NEAREST = 0.05  # of the near distance: what comes closer to the camera than that is clipped by any projection
 
 

@@ -79,7 +79,9 @@ def mp4(frames, width, height, fps, capture_time: datetime | None = None, count=
     options = {"moov_size": str(index), "fflags": "+bitexact"}
     with av.open(buffer, "w", format="mp4", options=options) as container:
         if capture_time is not None:
-            container.metadata["creation_time"] = (capture_time if capture_time.tzinfo else capture_time.replace(tzinfo=UTC)).isoformat()
+            container.metadata["creation_time"] = (
+                capture_time if capture_time.tzinfo else capture_time.replace(tzinfo=UTC)
+            ).isoformat()
         x264 = {"preset": PRESET, "crf": CRF, "x264-params": X264_PARAMETERS}
         stream = container.add_stream("libx264", rate=fps, options=x264)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -25,7 +25,9 @@ def _rasterise(points, labels, gain, position, rotation, half_width, half_height
             z = points[r, c, 2] - position[2]
             inverse = -1.0 / (rotation[2, 0] * x + rotation[2, 1] * y + rotation[2, 2] * z)
             u[r, c] = ((rotation[0, 0] * x + rotation[0, 1] * y + rotation[0, 2] * z) * inverse / half_width + 1.0) * 0.5 * width
-            v[r, c] = (1.0 - (rotation[1, 0] * x + rotation[1, 1] * y + rotation[1, 2] * z) * inverse / half_height) * 0.5 * height
+            v[r, c] = (
+                (1.0 - (rotation[1, 0] * x + rotation[1, 1] * y + rotation[1, 2] * z) * inverse / half_height) * 0.5 * height
+            )
             w[r, c] = inverse  # nearer = larger, and linear on the screen
     cell_u, cell_v = width / (columns - 1.0), height / (rows - 1.0)
     for r in range(rows - 1):

@@ -60,5 +60,3 @@ def finished(library, tmp_path_factory):
     done = command("run", "--input", library, "--output", output, *SMALL)
     assert done.returncode == 0, done.stderr
     return Path(output), done
-
-

@@ -1,7 +1,7 @@
 """What flows between the stages. Frozen, and nobody writes into their arrays.
 
-    PhotoRef -> Photo -> Perception -> Scene -> Shot -> Clip -> Candidate
-                  any stage may end it: Rejection or Failure
+PhotoRef -> Photo -> Perception -> Scene -> Shot -> Clip -> Candidate
+              any stage may end it: Rejection or Failure
 """
 
 import dataclasses

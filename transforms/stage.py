@@ -42,7 +42,9 @@ class StageDoFn(beam.DoFn):
 
     def __init__(self, name, function, open_handle, elsewhere, clock):
         self.name, self.function, self.open_handle, self.elsewhere, self.clock = name, function, open_handle, elsewhere, clock
-        self.counters = {kind: beam.metrics.Metrics.counter("cinematic", f"{name}_{kind}") for kind in ("passed", "rejected", "failed")}
+        self.counters = {
+            kind: beam.metrics.Metrics.counter("cinematic", f"{name}_{kind}") for kind in ("passed", "rejected", "failed")
+        }
         self.cpu = beam.metrics.Metrics.distribution("cinematic", f"{name}_cpu_ms")
         self.handle = None
 

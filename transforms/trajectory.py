@@ -40,7 +40,13 @@ BACKGROUND_QUANTILE = 0.2  # of what is not the subject: behind most of it, and 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What the camera turns about. `inverse_depth` in [0, 1]; `spread` of inverse depth against its background; `pivot` (x, y)."""
+    """What the camera turns about.
+
+    Attributes:
+      inverse_depth: in [0, 1], of the subject.
+      spread: of inverse depth between the subject and its background.
+      pivot: (x, y) in [0, 1] on the photo, x right, y down.
+    """
 
     inverse_depth: float
     spread: float
@@ -72,7 +78,10 @@ def find_subject(depth, saliency, regions):
     behind, before = np.quantile(rest, (BACKGROUND_QUANTILE, 1 - BACKGROUND_QUANTILE))
     y, x = np.mgrid[0 : depth.shape[0], 0 : depth.shape[1]]
     total = inside.sum()
-    pivot = (float((inside * (x + 0.5)).sum() / total / depth.shape[1]), float((inside * (y + 0.5)).sum() / total / depth.shape[0]))
+    pivot = (
+        float((inside * (x + 0.5)).sum() / total / depth.shape[1]),
+        float((inside * (y + 0.5)).sum() / total / depth.shape[0]),
+    )
     return Subject(near, float(max(near - behind, before - near)), pivot)
 
 
@@ -210,13 +219,16 @@ def shoot(scene, settings):
     height, width = layer.rgb.shape[:2]
     clip_width, clip_height = settings.output_size(width, height)
     if not 1 / MAX_RATIO <= clip_width / clip_height <= MAX_RATIO:
-        raise Rejected(RejectReason.FRAMING, f"The photo's aspect gives a clip of {clip_width}x{clip_height}, beyond {MAX_RATIO}:1.")
+        raise Rejected(
+            RejectReason.FRAMING, f"The photo's aspect gives a clip of {clip_width}x{clip_height}, beyond {MAX_RATIO}:1."
+        )
     ratio, head = clip_width / clip_height, scene.regions == 2
     depth = layer.inverse_depth[:-1, :-1]
     subject = find_subject(depth, scene.saliency, scene.regions)
     if subject.spread < MIN_SPREAD:
         raise Rejected(
-            RejectReason.TOO_FLAT, f"Subject and background differ by {subject.spread:.3f} of the depth range, below {MIN_SPREAD}."
+            RejectReason.TOO_FLAT,
+            f"Subject and background differ by {subject.spread:.3f} of the depth range, below {MIN_SPREAD}.",
         )
     whole = framing.photo_window(scene.lens)
     first = framing.choose_window(whole, scene.lens, ratio, scene.saliency, head)

@@ -110,7 +110,9 @@ def test_the_built_in_network_sees_the_cat_before_the_room_and_no_person(perceiv
 
 
 def test_render_animates_one_photo_and_reports_its_numbers(cli, samples, tmp_path):
-    done = cli("render", "--photo", samples / "cat.jpg", "--output", tmp_path / "cat.mp4", "--report", tmp_path / "cat.json", *SMALL)
+    done = cli(
+        "render", "--photo", samples / "cat.jpg", "--output", tmp_path / "cat.mp4", "--report", tmp_path / "cat.json", *SMALL
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "cat.json").read_text())
     assert report["result"] == "candidate"

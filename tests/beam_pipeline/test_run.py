@@ -142,7 +142,9 @@ def test_the_terminal_stays_quiet_when_there_is_none(finished):
 
 def test_running_each_bundle_three_times_changes_nothing(finished, library, cli, tmp_path):
     first, _ = finished
-    done = cli("run", "--input", library, "--output", tmp_path, *SMALL, "--direct_runner_bundle_repeat=2", "--runner=DirectRunner")
+    done = cli(
+        "run", "--input", library, "--output", tmp_path, *SMALL, "--direct_runner_bundle_repeat=2", "--runner=DirectRunner"
+    )
     assert done.returncode == 0, done.stderr
     assert files(tmp_path) == files(first)
     for kind in KINDS:
