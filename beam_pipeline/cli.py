@@ -171,7 +171,7 @@ def _beam_options(flags):
         direct = options.view_as(DirectOptions)
         given = {flag.split("=")[0] for flag in flags}
         if "--direct_num_workers" not in given:
-            direct.direct_num_workers = os.cpu_count()
+            direct.direct_num_workers = len(os.sched_getaffinity(0))  # the cores that this process may use
         if "--direct_running_mode" not in given and direct.direct_num_workers != 1:
             direct.direct_running_mode = "multi_processing"
     options.view_as(SetupOptions).save_main_session = False

@@ -35,9 +35,15 @@ class Job:
         for pattern in patterns:
             if not (sources.static_prefix(pattern) + "/").startswith(root.rstrip("/") + "/"):
                 raise ValueError(f"--input {pattern} does not lie under --library-root {root}.")
+        output = sources.absolute(output).rstrip("/")
+        for pattern in patterns:
+            if (sources.static_prefix(pattern).rstrip("/") + "/").startswith(output + "/"):
+                raise ValueError(
+                    f"--output {output} holds the photos of --input {pattern}: choose a folder beside or below them."
+                )
         if record_shards < 1:
             raise ValueError(f"--record-shards must be at least 1, got {record_shards}")
-        return Job(patterns, root, sources.absolute(output).rstrip("/"), settings, record_shards)
+        return Job(patterns, root, output, settings, record_shards)
 
     @property
     def models(self):

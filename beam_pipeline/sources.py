@@ -68,8 +68,10 @@ def _files(pattern):
         whole = pattern.rstrip("/") + "/**" if is_directory(pattern) else pattern
         yield from (found.path for found in FileSystems.match([whole])[0].metadata_list)
         return
-    if is_directory(pattern):
-        # Neither way follows links to folders: a loop of them has no end.
+    if os.path.isfile(pattern):  # one photo, whatever brackets its name holds
+        found = [pattern]
+    elif is_directory(pattern):
+        # Neither this nor the glob follows links to folders: a loop of them has no end.
         found = (os.path.join(folder, name) for folder, _, names in os.walk(pattern) for name in names)
     else:
         found = map(str, Path("/").glob(pattern.lstrip("/")))

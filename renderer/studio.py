@@ -63,7 +63,7 @@ class Film:
     cpu_seconds: float
 
 
-def shoot(reel):
+def draw(reel):
     """Draws and encodes a Reel in this process, one frame in memory at a time."""
     start, poster, uncovered = time.process_time(), b"", 0
 
@@ -88,7 +88,7 @@ class Studio:
 
     def film(self, reel):
         """Film of a Reel. Raises GLUnavailable where the machine cannot draw, StudioCrashed where the driver died."""
-        return self.ask(shoot, reel)
+        return self.ask(draw, reel)
 
     def check(self):
         """The GL driver's name. Raises as `film` does."""

@@ -31,3 +31,12 @@ def test_the_summary_of_a_job_names_no_place_on_this_machine(tmp_path):
     job = Job.of([str(tmp_path)], str(tmp_path / "out"), Settings(depth_model=str(model)))
     assert str(tmp_path) not in str(job.about())
     assert job.about()["settings"]["depth_model"] == "model.tflite"
+
+
+@pytest.mark.parametrize("output", ["photos", "."])
+def test_results_do_not_go_where_they_would_hide_the_photos(tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(ValueError, match="--output"):
+        Job.of(["photos"], output, Settings())
+    assert Job.of(["photos"], "photos/clips", Settings()).output == str(tmp_path / "photos" / "clips")

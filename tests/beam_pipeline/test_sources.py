@@ -253,3 +253,9 @@ def test_a_file_too_large_to_be_a_photo_is_not_read_whole(library, monkeypatch):
     monkeypatch.setattr(sources, "MAX_BYTES", 1 << 20)  # half a gigabyte takes too long here
     (library / "film.jpg").write_bytes(bytes((1 << 20) + 1))
     assert fail_to_read(library / "film.jpg") is FailReason.TOO_LARGE
+
+
+def test_one_photo_is_itself_whatever_brackets_its_name_holds(tmp_path):
+    photo = tmp_path / "me [1]*.jpg"
+    photo.write_bytes(b"any")
+    assert list(sources.list_photos(str(photo))) == [os.fsencode(photo)]
