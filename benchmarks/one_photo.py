@@ -48,7 +48,7 @@ def luma_psnr(reel):
             yield frame
 
     with gl.Context(reel.width, reel.height) as context:
-        mp4 = encode.mp4(frames(context), reel.width, reel.height, reel.fps)
+        mp4 = encode.mp4(frames(context), reel.width, reel.height, reel.fps, count=len(reel.path))
     with av.open(io.BytesIO(mp4)) as container:
         shown = [frame.to_ndarray()[: reel.height] for frame in container.decode(video=0)]
     return statistics.mean(peak_signal_noise_ratio(a, b, data_range=255) for a, b in zip(kept, shown, strict=True))
