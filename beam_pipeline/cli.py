@@ -382,6 +382,9 @@ def main(argv=None):
     except UserError as error:
         print(f"cinematic-photos: {error}", file=sys.stderr)
         return WRONG
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except KeyboardInterrupt:
         print("\ncinematic-photos: interrupted; what is written is complete, run it again", file=sys.stderr)
         return 130
