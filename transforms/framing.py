@@ -5,7 +5,9 @@ import numpy as np
 from renderer.camera import Window
 
 POSITIONS = 65  # of the crop along its free side: steps of 0.5 % of the photo for the narrowest crops
-CENTRE_PULL = 0.02  # share of all saliency that the farthest position must gain over the centre: ties end in the middle
+# Share of all saliency that a crop must gain for lying half a photo off the subject's middle. Without it a crop takes in a
+# lamp post at one border and leaves the subject at the other.
+CENTRE_PULL = 0.15
 HEAD_WEIGHT = 4.0  # a head counts this many times its saliency: who is in the photo stays in it
 
 
@@ -27,7 +29,7 @@ def _cumulative(weights, axis):
     return np.linspace(0, 1, len(profile) + 1), np.concatenate([[0.0], np.cumsum(profile)]) / total
 
 
-def _place(low, high, length, centre, weights, axis, span):
+def _place(low, high, length, weights, axis, span):
     """Start of an interval of `length` in [low, high] that holds the most weight; coordinates in units of [-span, span]."""
     edges, below = _cumulative(weights, axis)
     starts = np.linspace(low, max(low, high - length), POSITIONS)
@@ -36,6 +38,7 @@ def _place(low, high, length, centre, weights, axis, span):
         return np.interp((x / span + 1) / 2, edges, below)
 
     held = share(starts + length) - share(starts)
+    centre = span * (2 * float(np.interp(0.5, below, edges)) - 1)  # half of the weight lies on either side
     held -= CENTRE_PULL * np.abs(starts + length / 2 - centre) / span
     return float(starts[np.argmax(held)])
 
@@ -55,8 +58,8 @@ def choose_window(bounds, lens, ratio, saliency, head):
     """
     width, height = largest(bounds, ratio)
     weights = saliency * (1 + (HEAD_WEIGHT - 1) * head) + 1e-6
-    left = _place(bounds.left, bounds.right, width, 0.0, weights, 0, lens.half_width)
-    bottom = _place(bounds.bottom, bounds.top, height, 0.0, weights[::-1], 1, lens.half_height)
+    left = _place(bounds.left, bounds.right, width, weights, 0, lens.half_width)
+    bottom = _place(bounds.bottom, bounds.top, height, weights[::-1], 1, lens.half_height)
     return Window(left, left + width, bottom, bottom + height)
 
 
