@@ -279,7 +279,7 @@ def _read_maps(args):
 
 def _load_networks(settings, given=()):
     """The networks of the roles that are not given, None where all are. Raises UserError with what to do."""
-    models = {role: getattr(settings, f"{role}_model") for role in registry.ROLES if role not in given}
+    models = {role: model for role, model in settings.models.items() if role not in given}
     try:
         return registry.Networks(models) if models else None
     except registry.ModelError as error:
@@ -301,8 +301,9 @@ def _render(args):
         perception = infer.infer(lambda rgb: networks(rgb) | maps if networks else maps, photo)
         scene = mesh.build_scene(repair.repair(perception, trusted_depth="depth" in maps))
         shot = trajectory.shoot(scene, settings)
-        report |= dataclasses.asdict(shot.measures) | {"pivot": shot.pivot, "coverage": 1.0}
+        report |= dataclasses.asdict(shot.measures) | {"pivot": shot.pivot}
         clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps)
+        report["coverage"] = 1.0  # counted: render raises for a single pixel of any frame that shows no surface
         sinks.write_file(sources.absolute(args.output), clip.mp4)
         report |= {"result": "candidate", "width": clip.width, "height": clip.height, "frames": clip.frames, "fps": settings.fps}
         status = DONE

@@ -46,21 +46,16 @@ class Job:
         return Job(patterns, root, output, settings, record_shards)
 
     @property
-    def models(self):
-        """{role: model} as `models.registry` takes it."""
-        return {role: getattr(self.settings, f"{role}_model") for role in registry.ROLES}
-
-    @property
     def fingerprint(self):
         """Of everything that shapes the clips: settings, code version, networks. Raises ModelError for missing ones."""
-        return self.settings.fingerprint(beam_pipeline.__version__, registry.digest(self.models))
+        return self.settings.fingerprint(beam_pipeline.__version__, registry.digest(self.settings.models))
 
     def about(self):
         """What summary.json says of the run itself: no absolute path, which could name a user."""
         return {
             "fingerprint": self.fingerprint,
             "settings": dataclasses.asdict(self.settings)
-            | {f"{role}_model": posixpath.basename(m) for role, m in self.models.items()},
+            | {f"{role}_model": posixpath.basename(m) for role, m in self.settings.models.items()},
             "versions": versions(),
         }
 

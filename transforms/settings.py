@@ -5,6 +5,8 @@ import hashlib
 import json
 import re
 
+from models.registry import ROLES
+
 ASPECTS = ("3:4", "9:16", "1:1", "4:3", "16:9", "original")
 MAX_RATIO = 4  # of the clip's sides; beyond it a panorama is a ribbon on any screen
 LIMITS = {  # what is sane at all; outside a value is a slip of the pen
@@ -58,6 +60,11 @@ class Settings:
             raise ValueError(f"--seconds times --fps must give 2 to 3600 frames, got {self.frames}")
         if self.aspect != "original" and not 1 / MAX_RATIO <= self._ratio() <= MAX_RATIO:
             raise ValueError(f"--aspect must lie between 1:{MAX_RATIO} and {MAX_RATIO}:1, got {self.aspect}")
+
+    @property
+    def models(self):
+        """{role: model} as `models.registry` takes it."""
+        return {role: getattr(self, f"{role}_model") for role in ROLES}
 
     @property
     def frames(self):

@@ -20,13 +20,13 @@ from transforms.elements import Measures, Rejected, RejectReason, Shot
 from transforms.settings import MAX_RATIO
 from transforms.stage import Stage
 
-SEARCH_STEP = 4  # vertices: a 129x97 mesh, 0.6 ms a pose; half of it blurs a finger away
+SEARCH_STEP = 4  # vertices: a 129x97 mesh, about 1 ms a pose; half of it blurs a finger away
 PIXELS_PER_CELL = 2  # of the search's pictures: a stretched cell of 1/128 shows in full from 1.5 on
 EXPONENT = 1.5  # between "sum of areas" (1) and "the largest alone" (2 and more); a choice
 REGION_WEIGHTS = (1.0, 3.0, 8.0)  # background, body, head: a torn face ruins the clip, torn leaves do not
 MIN_REGION = 0.01  # share of the frame: a smaller region is measured as if it had this area, or one speck decides
 PAD = (0.0, 0.02, 0.035)  # of the long side, how far body and head reach over their outlines
-DIRECTIONS = 12  # over half a turn: 15 degrees, about the width of the loss's valleys on the sample library
+DIRECTIONS = 12  # over half a turn: 15 degrees, which the refinement halves twice; a choice
 DOLLIES = (-0.5, 0.0, 0.5)  # towards or away, in units of the sideways travel
 REFINEMENTS = 2  # rounds of halved steps round the best
 FRAMING_ROUNDS = 4  # of path and frame; nearly always one, two where the frame shows a tear that the search did not count
