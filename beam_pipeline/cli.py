@@ -43,11 +43,15 @@ def _add_settings(parser, names):
         "depth_model": "network for depth: builtin, or HANDLE[#ADAPTER] (TF-Hub handle, SavedModel directory, .tflite)",
         "people_model": "network for people, alike",
         "saliency_model": "network for saliency, alike",
+        "mirror_average": "average what the networks see with what they see in the mirror image, at twice their price",
     }
     fields = {f.name: f for f in dataclasses.fields(Settings)}
     group = parser.add_argument_group("what the clips are like")
     for name in names:
         field = fields[name]
+        if field.type is bool:
+            group.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=texts[name])
+            continue
         group.add_argument(
             f"--{name.replace('_', '-')}", type=field.type, default=field.default, metavar=field.type.__name__.upper(),
             help=f"{texts[name]} (default %(default)s)",
@@ -110,6 +114,13 @@ def _parser():
         metavar="N",
         help="Parquet files a kind of record (default 1; a few hundred for millions of photos)",
     )
+    run.add_argument(
+        "--inference-batch",
+        type=int,
+        default=1,
+        metavar="N",
+        help="photos that the networks see at once (default 1, right for CPUs; 16 for a GPU)",
+    )
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
 
@@ -131,12 +142,13 @@ def _parser():
         "perceive",
         "Write what the networks see: depth, regions and saliency of every photo.",
         "For each photo DIR/<its folder>/<stem>.depth.png (16 bit, relative inverse depth, larger = nearer),\n"
-        "<stem>.regions.png (8 bit: 0 background, 1 body, 2 head) and <stem>.saliency.png (8 bit).",
+        "<stem>.regions.png (8 bit: 0 background, 1 body, 2 head), <stem>.saliency.png (8 bit: what framing keeps) and, of the\n"
+        "built-in network, <stem>.object.png (8 bit: the salient object).",
     )
     perceive.add_argument("--input", action="append", required=True, metavar="PATTERN", help="folder or glob; may be repeated")
     perceive.add_argument("--output", required=True, metavar="DIR", help="folder for the maps")
     perceive.add_argument("--raw", action="store_true", help="the networks' own maps, before depth repair")
-    _add_settings(perceive, ["min_side", "max_megapixels", "depth_model", "people_model", "saliency_model"])
+    _add_settings(perceive, ["min_side", "max_megapixels", "depth_model", "people_model", "saliency_model", "mirror_average"])
     return parser
 
 
@@ -216,7 +228,9 @@ def _run(args, flags):
 
     beam_options, local = _beam_options(flags)
     try:
-        job = options.Job.of(args.input, args.output, _settings(args), args.library_root, args.record_shards)
+        job = options.Job.of(
+            args.input, args.output, _settings(args), args.library_root, args.record_shards, args.inference_batch
+        )
         fingerprint = job.fingerprint
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -281,7 +295,7 @@ def _load_networks(settings, given=()):
     """The networks of the roles that are not given, None where all are. Raises UserError with what to do."""
     models = {role: model for role, model in settings.models.items() if role not in given}
     try:
-        return registry.Networks(models) if models else None
+        return registry.Networks(models, settings.mirror_average) if models else None
     except registry.ModelError as error:
         raise UserError(str(error)) from error
 
@@ -298,7 +312,7 @@ def _render(args):
     try:
         photo = decode.decode(sources.read_bytes(sources.absolute(args.photo)), settings.max_megapixels, settings.min_side)
         networks = _load_networks(settings, maps)
-        perception = infer.infer(lambda rgb: networks(rgb) | maps if networks else maps, photo)
+        perception = infer.see(photo, (networks(photo.rgb) if networks else {}) | maps)
         scene = mesh.build_scene(repair.repair(perception, trusted_depth="depth" in maps))
         shot = trajectory.shoot(scene, settings)
         report |= dataclasses.asdict(shot.measures) | {"pivot": shot.pivot}
@@ -328,6 +342,7 @@ def _perceive(args):
     import numpy as np
 
     from beam_pipeline import sinks, sources
+    from models import outlines
     from transforms import decode, infer, repair
     from transforms.elements import Failed, Rejected
 
@@ -346,18 +361,21 @@ def _perceive(args):
         except (Rejected, Failed) as error:
             print(f"cinematic-photos: {ref.path}: {error.reason}: {error.detail}", file=sys.stderr)
             continue
-        seen = infer.infer(networks, photo)
-        depth = repair.normalise(seen.inverse_depth)
+        maps = networks(photo.rgb)
+        seen = infer.see(photo, maps)
+        depth = outlines.normalise(seen.inverse_depth)
         if not args.raw:
             seen = repair.repair(seen)
             depth = seen.inverse_depth
         head = seen.head > 0.5 * seen.person
-        maps = {
+        pictures = {
             "depth": np.round(depth * 65535).astype(np.uint16),
             "regions": np.where(seen.person > 0.5, np.where(head, 2, 1), 0).astype(np.uint8),
             "saliency": np.round(np.clip(seen.saliency, 0, 1) * 255).astype(np.uint8),
         }
-        for name, values in maps.items():
+        if "object" in maps:
+            pictures["object"] = np.round(maps["object"] * 255).astype(np.uint8)
+        for name, values in pictures.items():
             target = os.path.join(sources.absolute(args.output), f"{os.path.splitext(ref.path)[0]}.{name}.png")
             try:
                 sinks.write_file(target, cv2.imencode(".png", values)[1].tobytes())

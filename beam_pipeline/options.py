@@ -8,6 +8,8 @@ from beam_pipeline import sources
 from models import registry
 from transforms.settings import Settings
 
+MAX_BATCH = 64  # decoded photos that wait together in memory, some 10 MB each
+
 
 @dataclasses.dataclass(frozen=True)
 class Job:
@@ -19,6 +21,7 @@ class Job:
       output: folder or URI.
       settings: what each clip is like.
       record_shards: Parquet files a kind of record.
+      inference_batch: photos that the networks see at once.
     """
 
     patterns: tuple[str, ...]
@@ -26,9 +29,10 @@ class Job:
     output: str
     settings: Settings
     record_shards: int = 1
+    inference_batch: int = 1
 
     @staticmethod
-    def of(patterns, output, settings, root=None, record_shards=1):
+    def of(patterns, output, settings, root=None, record_shards=1, inference_batch=1):
         """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
         patterns = tuple(sources.absolute(p) for p in patterns)
         root = sources.absolute(root).rstrip("/") if root else sources.library_root(patterns)
@@ -43,7 +47,9 @@ class Job:
                 )
         if record_shards < 1:
             raise ValueError(f"--record-shards must be at least 1, got {record_shards}")
-        return Job(patterns, root, output, settings, record_shards)
+        if not 1 <= inference_batch <= MAX_BATCH:
+            raise ValueError(f"--inference-batch must be from 1 to {MAX_BATCH}, got {inference_batch}")
+        return Job(patterns, root, output, settings, record_shards, inference_batch)
 
     @property
     def fingerprint(self):

@@ -37,7 +37,7 @@ class Animate(beam.PTransform):
             refs
             | "Depart" >> beam.Map(InFlight, fingerprint)
             | Decode(sources.read_bytes, settings.max_megapixels, settings.min_side)
-            | Infer(settings.models)
+            | Infer(settings.models, settings.mirror_average, job.inference_batch)
             | Repair()
             | BuildScene()
             | Shoot(settings)

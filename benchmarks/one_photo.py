@@ -70,7 +70,7 @@ def main():
 
     for _ in range(args.rounds + 1):
         photo = stage("decode", decode.decode, photo_bytes, settings.max_megapixels, settings.min_side)
-        perception = stage("infer", infer.infer, networks, photo)
+        (perception,) = stage("infer", infer.infer, networks, [photo])
         perception = stage("repair", repair.repair, perception)
         scene = stage("mesh", mesh.build_scene, perception)
         shot = stage("trajectory", trajectory.shoot, scene, settings)

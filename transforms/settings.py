@@ -41,6 +41,7 @@ class Settings:
     depth_model: str = "builtin"  # or a TF-Hub handle, SavedModel directory or .tflite file, with its adapter
     people_model: str = "builtin"
     saliency_model: str = "builtin"
+    mirror_average: bool = False  # the mean of photo and mirror image: steadier maps at twice the price of inference
 
     def __post_init__(self):
         if self.aspect not in ASPECTS and not re.fullmatch(r"[1-9]\d{0,3}:[1-9]\d{0,3}", self.aspect):

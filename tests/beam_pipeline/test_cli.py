@@ -23,6 +23,7 @@ SMALL = ("--width", 240, "--seconds", 0.5)
         (("--depth-model", "nowhere.tflite"), "nowhere.tflite is not there"),
         (("--depth-model", "builtin#midas"), "takes no adapter"),
         (("--record-shards", "0"), "--record-shards"),
+        (("--inference-batch", "0"), "--inference-batch"),
         (("--library-root", "/elsewhere"), "--library-root"),
     ],
 )
@@ -81,12 +82,21 @@ def perceived(cli, samples, tmp_path_factory):
     return output
 
 
-def test_perceive_writes_three_maps_a_photo(perceived):
+def test_perceive_writes_what_each_head_sees(perceived):
     for stem in ("astronaut", "cat", "rocket"):
         depth = cv2.imread(str(perceived / f"{stem}.depth.png"), cv2.IMREAD_UNCHANGED)
         assert depth.dtype == np.uint16 and depth.min() == 0 and depth.max() == 65535
         assert set(np.unique(cv2.imread(str(perceived / f"{stem}.regions.png"), cv2.IMREAD_UNCHANGED))) <= {0, 1, 2}
-        assert cv2.imread(str(perceived / f"{stem}.saliency.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint8
+        for name in ("saliency", "object"):
+            assert cv2.imread(str(perceived / f"{stem}.{name}.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint8
+
+
+def test_mirror_averaging_sees_nearly_the_same(cli, samples, perceived, tmp_path):
+    done = cli("perceive", "--input", samples / "astronaut.jpg", "--output", tmp_path, "--mirror-average")
+    assert done.returncode == 0, done.stderr
+    plain, averaged = (cv2.imread(str(folder / "astronaut.depth.png"), cv2.IMREAD_UNCHANGED) for folder in (perceived, tmp_path))
+    assert (plain != averaged).any()
+    assert np.corrcoef(plain.ravel(), averaged.ravel())[0, 1] > 0.95
 
 
 def test_the_built_in_network_sees_the_astronaut_before_her_background(perceived):

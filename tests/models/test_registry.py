@@ -70,7 +70,22 @@ def test_saliency_from_elsewhere(saved_model):
 def test_a_replaced_role_leaves_the_others_built_in(tflite):
     networks = Networks({"depth": tflite, "people": BUILTIN, "saliency": BUILTIN})
     assert networks.builtin.roles == ["people", "saliency"]
-    assert set(networks(PHOTO)) == {"depth", "people", "saliency"}
+    assert set(networks(PHOTO)) == {"depth", "people", "saliency", "object"}
+
+
+def test_photos_of_several_shapes_share_a_batch_and_keep_their_order():
+    networks = Networks({"depth": BUILTIN})
+    photos = [PHOTO, np.ascontiguousarray(PHOTO.transpose(1, 0, 2)), PHOTO[:, ::-1].copy()]
+    together = networks.batch(photos)
+    for maps, photo in zip(together, photos, strict=True):
+        assert maps["depth"] == pytest.approx(networks(photo)["depth"], abs=1e-3)
+
+
+def test_mirror_averaging_sees_photo_and_mirror_image_alike(saved_model):
+    networks = Networks({"depth": BUILTIN, "people": saved_model}, mirror=True)
+    maps, mirrored = networks.batch([PHOTO, PHOTO[:, ::-1].copy()])
+    for name in maps:
+        assert maps[name] == pytest.approx(mirrored[name][:, ::-1], abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ OTHERS = {
     "depth_model": "/models/depth.tflite",
     "people_model": "/models/people.tflite",
     "saliency_model": "/models/saliency.tflite",
+    "mirror_average": True,
 }
 
 
