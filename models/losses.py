@@ -48,6 +48,25 @@ def region_cross_entropy(logits, labels, class_weights, ignore=255):
     return ops.sum(loss * weights, axis=(1, 2)) / (ops.sum(weights, axis=(1, 2)) + 1.0)
 
 
+def region_overlap(logits, labels, ignore=255):
+    """One minus the soft intersection over union of the person and of the head, each where it is: a far-away person counts
+    as much as a near one, and so does the outline (Rahman and Wang 2016). Shapes as in `region_cross_entropy`."""
+    labels = ops.cast(labels, "int32")
+    known = ops.cast(labels != ignore, "float32")
+    probabilities = ops.softmax(logits, axis=-1)
+    total = count = 0.0
+    for predicted, is_there in (
+        (1.0 - probabilities[..., 0], ops.logical_and(labels > 0, labels != ignore)),
+        (probabilities[..., 2], labels == 2),
+    ):
+        truth = ops.cast(is_there, "float32")
+        shared = ops.sum(predicted * truth * known, axis=(1, 2))
+        union = ops.sum((predicted + truth - predicted * truth) * known, axis=(1, 2))
+        present = ops.cast(ops.sum(truth, axis=(1, 2)) > 0, "float32")
+        total, count = total + present * (1.0 - shared / (union + 1.0)), count + present
+    return total / (count + EPSILON)
+
+
 def fixation(logits, density):
     """KL divergence plus one minus the correlation of a fixation density (n, h, w) with softmax(logits).
 

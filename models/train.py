@@ -1,6 +1,8 @@
-"""Trains the built-in network.
+r"""Trains the built-in network.
 
-    python -m models.train --config models/configs/first.toml --data DATA --labels LABELS --output RUN
+    python -m models.train --data DATA --labels LABELS --config models/configs/first.toml --output RUN1
+    python -m models.train --data DATA --labels LABELS --config models/configs/second.toml --output RUN2 \
+        --initial RUN1/weights.npz
 
 DATA holds photo sets, LABELS prediction folders (`<set>/<stem>.depth.png` and so on); the configuration names the sets.
 RUN receives the state after every epoch (the same command again takes it up), `losses.csv`, `losses.png`,
@@ -28,7 +30,7 @@ class Trainer(keras.Model):
     def __init__(self, net, weights, class_weights):
         super().__init__()
         self.net, self.weights_of, self.class_weights = net, weights, class_weights
-        self.trackers = [keras.metrics.Mean(name=name) for name in weights]
+        self.trackers = [keras.metrics.Mean(name=name) for name in weights if weights[name]]
 
     def call(self, photos, training=None):
         return self.net(photos, training=training)
@@ -45,6 +47,7 @@ class Trainer(keras.Model):
             "depth": (losses.scale_shift_invariant(depth, truth), y["has_depth"]),
             "outline": (losses.multi_scale_gradient(depth, truth), y["has_depth"]),
             "regions": (losses.region_cross_entropy(y_pred["regions"], y["regions"], self.class_weights), y["has_regions"]),
+            "overlap": (losses.region_overlap(y_pred["regions"], y["regions"]), y["has_regions"]),
             "fixation": (losses.fixation(saliency[..., 0], y["fixation"]), y["has_fixation"]),
             "object": (losses.salient_object(saliency[..., 1], y["object"]), y["has_object"]),
         }
@@ -58,11 +61,11 @@ class Trainer(keras.Model):
 
 
 class Progress(keras.callbacks.Callback):
-    """After each epoch: appends the losses to `losses.csv`, draws them, and writes the weights as they are now."""
+    """After each epoch: appends the losses to `losses.csv` and draws them."""
 
     def __init__(self, folder):
         super().__init__()
-        self.folder, self.path = Path(folder), Path(folder) / "losses.csv"
+        self.path = Path(folder) / "losses.csv"
 
     def on_epoch_end(self, epoch, logs=None):
         row = {"epoch": epoch + 1} | {key: round(float(value), 5) for key, value in logs.items()}
@@ -74,7 +77,6 @@ class Progress(keras.callbacks.Callback):
             writer.writerow(row)
         print(json.dumps(row), flush=True)
         draw_curves(self.path, self.path.with_suffix(".png"))
-        network.save_weights(self.model.net, self.folder / "latest.npz")
 
 
 def draw_curves(table, picture):
@@ -108,6 +110,7 @@ def main(argv=None):
     parser.add_argument("--config", type=Path, required=True, help="TOML file, see models/configs")
     parser.add_argument("--data", type=Path, required=True, help="folder of photo sets")
     parser.add_argument("--labels", type=Path, required=True, help="folder of prediction folders to learn from")
+    parser.add_argument("--initial", type=Path, help="weights of an earlier run to start from (default: ImageNet's encoder)")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run; an unfinished run there is taken up")
     args = parser.parse_args(argv)
     config = tomllib.loads(args.config.read_text())
@@ -123,10 +126,15 @@ def main(argv=None):
         samples += read
 
     net = network.build_network()
-    load_imagenet_weights(net, find_imagenet_checkpoint())
+    if args.initial:
+        network.load_weights(net, args.initial)
+    else:
+        load_imagenet_weights(net, find_imagenet_checkpoint())
     trainer = Trainer(net, config["losses"], config["class_weights"])
     for layer in net.layers:
         if layer.name.startswith(tuple(schedule["frozen"])):
+            layer.trainable = False
+        if schedule.get("freeze_batch_norm") and isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     steps = sum(phase["epochs"] for phase in schedule["phases"]) * schedule["steps_per_epoch"]
     rate = keras.optimizers.schedules.CosineDecay(
@@ -145,13 +153,21 @@ def main(argv=None):
     )
     trainer.build((None, network.STRIDE, network.STRIDE, 3))
     backup = keras.callbacks.BackupAndRestore(str(args.output / "state"), delete_checkpoint=False)
-    done = 0
-    for phase in schedule["phases"]:  # a resumed run passes through the phases that are behind it without a step
-        crops = corpus.Crops(samples, phase["crop"], schedule["batch"], schedule["steps_per_epoch"], schedule["seed"])
-        callbacks = [backup, corpus.FollowEpoch(crops), Progress(args.output)]
-        trainer.fit(crops, initial_epoch=done, epochs=done + phase["epochs"], verbose=0, shuffle=False, callbacks=callbacks)
+    done, per_epoch, compiled = 0, schedule["steps_per_epoch"], {}
+    for phase in schedule["phases"]:
+        # An epoch has one size, and each size a compiled step of its own: upsampling must know the size. They take turns.
+        sources = [
+            corpus.Crops(samples, tuple(size), phase["batch"], per_epoch, schedule["seed"], schedule["composed"])
+            for size in phase["crops"]
+        ]
+        for epoch in range(done, done + phase["epochs"]):  # a resumed run passes through what is behind it without a step
+            crops = sources[epoch % len(sources)]
+            callbacks = [backup, corpus.FollowEpoch(crops), Progress(args.output)]
+            trainer.train_function = compiled.get(crops.size)
+            trainer.fit(crops, initial_epoch=epoch, epochs=epoch + 1, verbose=0, shuffle=False, callbacks=callbacks)
+            compiled[crops.size] = trainer.train_function
+            network.save_weights(net, args.output / "latest.npz")  # averaged: `fit` ends so, and the next one takes up the state
         done += phase["epochs"]
-    trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
     network.save_weights(net, args.output / "weights.npz")
     print(f"wrote {args.output / 'weights.npz'}")
     return 0

@@ -73,3 +73,33 @@ def test_salient_object_loss_prefers_the_object():
     logits = 20 * mask - 10
     assert float(np.asarray(losses.salient_object(logits, mask))[0]) < 0.05
     assert float(np.asarray(losses.salient_object(-logits, mask))[0]) > 5
+
+
+def people_logits(labels, certainty=20.0):
+    return np.eye(3, dtype=np.float32)[labels] * certainty
+
+
+def test_overlap_is_lost_only_where_masks_differ():
+    labels = np.zeros((2, 20, 20), int)
+    labels[0, 5:15, 5:15], labels[0, 5:9, 8:12] = 1, 2  # a person with a head; nobody in the second
+    right = np.asarray(losses.region_overlap(people_logits(labels), labels))
+    assert right == pytest.approx([0, 0], abs=0.05)
+    missed = np.asarray(losses.region_overlap(people_logits(0 * labels), labels))
+    assert missed == pytest.approx([1, 0], abs=0.05)
+
+
+def test_a_small_person_counts_as_much_as_a_large_one():
+    labels = np.zeros((2, 64, 64), int)
+    labels[0, :, :40], labels[1, 10:18, 10:18] = 1, 1
+    half = labels.copy()
+    half[0, :, 20:], half[1, :, 14:] = 0, 0
+    large, small = np.asarray(losses.region_overlap(people_logits(half), labels))
+    assert large == pytest.approx(small, abs=0.05)
+
+
+def test_overlap_leaves_unknown_pixels_out():
+    labels = np.zeros((1, 20, 20), int)
+    labels[0, :, :10] = 1
+    predicted = people_logits(labels)
+    labels[0, :, 5:10] = 255
+    assert np.asarray(losses.region_overlap(predicted, labels)) == pytest.approx([0], abs=0.05)

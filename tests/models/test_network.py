@@ -60,7 +60,7 @@ def test_the_built_in_weights_are_small_and_whole(net):
 def test_the_built_in_network_takes_any_aspect():
     run = Builtin(["depth", "people", "saliency"])
     for height, width in ((300, 400), (400, 300), (250, 1000)):
-        maps = run(np.full((height, width, 3), 127, np.uint8))
+        (maps,) = run([np.full((height, width, 3), 127, np.uint8)])
         assert maps["people"].shape[:2] == maps["depth"].shape == maps["saliency"].shape
         assert maps["people"].sum(-1) == pytest.approx(1, abs=1e-4)
         assert 0 <= maps["saliency"].min() and maps["saliency"].max() <= 1

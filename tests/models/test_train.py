@@ -3,6 +3,7 @@
 import csv
 import textwrap
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,7 +51,7 @@ def test_a_source_brings_every_label_to_the_photos_size(sources):
 def test_a_label_that_is_not_there_is_none_and_weighs_nothing(sources):
     samples = corpus.read_source({"photos": "photos"}, sources / "data", sources / "labels")
     assert all(sample.depth is None and sample.object is None for sample in samples)
-    _, labels = corpus.Crops(samples, 64, 4, 1, seed=0)[0]
+    _, labels = corpus.Crops(samples, (64, 64), 4, 1, seed=0)[0]
     assert not any(labels[f"has_{name}"].any() for name in ("depth", "regions", "fixation", "object"))
 
 
@@ -61,7 +62,7 @@ def test_an_empty_folder_is_named(sources):
 
 def test_crops_depend_on_seed_epoch_and_index_alone(sources):
     samples = corpus.read_source(SOURCE, sources / "data", sources / "labels")
-    first, again, other = (corpus.Crops(samples, 64, 4, 2, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (corpus.Crops(samples, (64, 96), 4, 2, seed=seed) for seed in (1, 1, 2))
     assert (first[1][0] == again[1][0]).all()
     assert not (first[1][0] == other[1][0]).all()
     again.epoch = 3
@@ -71,9 +72,57 @@ def test_crops_depend_on_seed_epoch_and_index_alone(sources):
 def test_photo_and_labels_are_cropped_and_mirrored_together(sources):
     """The disc is where the mask is, whatever crop was drawn: photo brightness and depth label go together."""
     samples = corpus.read_source(SOURCE, sources / "data", sources / "labels")
-    _, labels = corpus.Crops(samples, 96, 8, 1, seed=3)[0]
+    _, labels = corpus.Crops(samples, (96, 128), 8, 1, seed=3)[0]
     for person, salient in zip(labels["regions"], labels["object"], strict=True):
         assert ((person > 0) == (salient > 0.5)).mean() > 0.97
+
+
+def test_held_out_photos_are_never_read(sources, monkeypatch):
+    monkeypatch.setattr(corpus, "is_held_out", lambda folder, stem: stem == "b")
+    assert len(corpus.read_source(SOURCE, sources / "data", sources / "labels")) == 2
+
+
+def test_the_second_teacher_brings_outlines_and_not_layout(sources):
+    """A blurred map in the right order, and a sharp one whose left and right are at the same depth."""
+    rows, columns = np.indices((200, 200))
+    stripe = (columns // 20 % 2).astype(np.float32)
+    coarse = cv2.GaussianBlur(columns / 20 + stripe, (0, 0), 6).astype(np.float32)
+    joined = corpus._detailed(coarse, stripe + 0.05 * rows / 200)
+    assert np.corrcoef(joined.ravel(), columns.ravel())[0, 1] > 0.9
+    assert np.abs(np.diff(joined, axis=1)).max() > 3 * np.abs(np.diff(coarse, axis=1)).max()
+
+
+def sample(name, depth, regions):
+    photo = cv2.resize(getattr(data, name)(), (120, 90))
+    return corpus.Sample(photo, depth.astype(np.float16), regions.astype(np.uint8), None, None, cut_out=True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_composed_person_stands_before_what_it_hides(seed):
+    rows, columns = np.indices((90, 120))
+    floor = sample("coffee", rows / 30.0 - 1.5, np.zeros((90, 120)))
+    somebody = sample("astronaut", np.ones((90, 120)), ((np.abs(columns - 60) < 20) & (rows > 20)) * 1)
+    composed = corpus.compose(floor, somebody, np.random.default_rng(seed))
+    there = composed.regions == 1
+    assert there.any()
+    assert (composed.depth[there] > floor.depth[there]).all()
+    assert (composed.depth[~there] == floor.depth[~there]).all()
+    assert np.abs(composed.photo[there].astype(int) - floor.photo[there]).mean() > 10
+    assert composed.fixation is None and composed.object is None
+
+
+def test_composing_asks_for_people_and_for_rooms(sources):
+    samples = corpus.read_source(SOURCE, sources / "data", sources / "labels")
+    with pytest.raises(ValueError, match="cut_out"):
+        corpus.Crops(samples, (64, 64), 4, 1, seed=0, composed=0.5)
+
+
+def test_crumbs_and_pinholes_of_a_mask_are_gone():
+    mask = np.zeros((200, 200), bool)
+    mask[50:150, 50:150] = True
+    dirty = mask.copy()
+    dirty[100, 100], dirty[10, 10] = False, True
+    assert (corpus._without_specks(dirty) == mask).all()
 
 
 @pytest.mark.slow
@@ -86,9 +135,9 @@ def test_an_interrupted_training_is_taken_up_where_it_was(sources, monkeypatch):
         class_weights = [1.0, 1.5, 3.0]
         [schedule]
         seed = 1
-        batch = 2
+        composed = 0.0
         steps_per_epoch = 2
-        phases = [{{ crop = 64, epochs = {epochs} }}]
+        phases = [{{ crops = [[64, 64]], batch = 2, epochs = {epochs} }}]
         frozen = ["encoder_stem"]
         learning_rate = 1e-3
         warmup_steps = 1
@@ -98,6 +147,7 @@ def test_an_interrupted_training_is_taken_up_where_it_was(sources, monkeypatch):
         depth = 1.0
         outline = 0.4
         regions = 1.0
+        overlap = 0.3
         fixation = 0.2
         object = 0.3
         [[sources]]
