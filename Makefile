@@ -6,7 +6,7 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo test test-slow bench lock clean
+.PHONY: help setup system demo test test-slow bench bench-networks lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test       all quick tests"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      CPU seconds of each stage for one photo"
+	@echo "make bench-networks DATA=folder   the networks on the development sets, see models/README.md"
 	@echo "make clean      remove .venv and out"
 
 # What pip cannot bring: a GL driver. Asked of the loader, not of the package manager, so that any Linux will do.
@@ -42,6 +43,10 @@ test-slow: setup
 
 bench: setup
 	@$(RUN) -m benchmarks.one_photo
+
+bench-networks: setup
+	@test -n "$(DATA)" || { echo "Say where the development sets are: make bench-networks DATA=folder (models/README.md names them)."; exit 1; }
+	@$(RUN) -m models.evaluate --data "$(abspath $(DATA))" --output "$(OUT)/networks" $(PREDICTIONS)
 
 # Moves every pin to the newest version that setup.py allows.
 lock: setup

