@@ -9,6 +9,8 @@ A source (one table of the training configuration) is a folder of photos with an
     fixation a folder of density maps or of `<stem>.saliency.png`
     object   a folder of masks of the salient object, or of `<stem>.saliency.png`
 
+`weight` says how often its photos are drawn, and `people_weight`, on top of that, those of them that show people.
+
 Paths are relative to `--data` for photos and measured truth, to `--labels` for predictions ("labels:" in front). What
 `is_held_out` says is never trained on: `models.evaluate` measures there.
 
@@ -31,20 +33,21 @@ from PIL import Image, ImageOps
 from models.outlines import pull_person_forward, snap_edges
 
 IGNORE = 255
-STORED_SHORT_SIDE = 288  # the largest crop (below) is drawn from at most this: storing more would only cost memory
+STORED_SHORT_SIDE = 352  # a tenth above the short side that inference sees: storing more would only cost memory
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 CROP_SHARE = (0.62, 1.0)  # of the largest crop that fits: subjects appear up to 1.6 times larger than in the whole photo
 ASPECT_JITTER = 0.2  # log range: photos squeezed by 20 % are still plausible, and some sources come squashed
 HOLD_OUT = 10  # every tenth photo, by a checksum of its name
 # Frames of NYU Depth v2: neighbours show the same room, so that whole ranges are held out; these two have people in them.
 NYU, NYU_HELD_OUT = "nyu_v2_labeled", (range(200, 250), range(500, 550))
-SNAP_RADIUS = 6  # pixels at 288: the teachers' ramps at an outline are 6 to 10 wide there
+SNAP_RADIUS = 7  # pixels at 352: the teachers' ramps at an outline are 7 to 12 wide there
 # Of the short side. TCMonoDepth at 384 had 0.391 soft-edge F1 and an rmse/std of 0.556 on the development sets, at 256 0.343 and
 # 0.493; joined at 0.02 it is 0.394 and 0.492, at 0.08 0.395 and 0.499.
 DETAIL = 0.02
 SPECK = 5e-4  # of the picture: person masks of several sets have holes and crumbs of this size
 COMPOSED_HEIGHT = (np.log(0.2), np.log(1.1))  # of the picture that a pasted person takes, even in its logarithm
-BAND = 2  # pixels at 288 on each side of a pseudo-label's outline that are not trusted
+SHOWS_PEOPLE = 0.005  # of the photo from which `people_weight` counts
+BAND = 2  # pixels at 352 on each side of a pseudo-label's outline that are not trusted
 
 
 def is_held_out(folder, stem):
@@ -187,6 +190,10 @@ def _read_regions(source, stem, folders, shape):
     return regions.astype(np.uint8)
 
 
+def _shows_people(regions):
+    return regions is not None and ((regions > 0) & (regions != IGNORE)).mean() > SHOWS_PEOPLE
+
+
 def _read_map(entry, stem, folders, shape):
     for ending in (".saliency.png", ".png"):
         if entry and (path := folders.find(entry, stem, ending)):
@@ -217,7 +224,7 @@ def read_source(source, data, labels):
             regions=regions,
             fixation=_read_map(source.get("fixation"), path.stem, folders, shape),
             object=_read_map(source.get("object"), path.stem, folders, shape),
-            weight=source.get("weight", 1.0),
+            weight=source.get("weight", 1.0) * (source.get("people_weight", 1.0) if _shows_people(regions) else 1.0),
             cut_out=source.get("cut_out", False) and depth is not None and regions is not None,
         )
 
@@ -317,6 +324,8 @@ class Crops(keras.utils.PyDataset):
         self.probabilities = weights / weights.sum()
         self.people = [s for s in samples if s.cut_out and 0.03 < (s.regions > 0).mean() < 0.7]
         self.backdrops = [s for s in samples if s.depth is not None and s.regions is not None and not s.regions.any()]
+        rooms = np.array([s.weight for s in self.backdrops])
+        self.backdrop_probabilities = rooms / max(rooms.sum(), 1e-9)
         if composed and not (self.people and self.backdrops):
             raise ValueError("composing needs a source with cut_out = true and photos without people; set composed = 0 without")
         self.epoch = 0
@@ -364,8 +373,8 @@ class Crops(keras.utils.PyDataset):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         drawn = [self.samples[i] for i in rng.choice(len(self.samples), self.batch, p=self.probabilities)]
         for k in np.flatnonzero(rng.random(self.batch) < self.composed):
-            backdrop, person = (group[rng.integers(len(group))] for group in (self.backdrops, self.people))
-            drawn[k] = compose(backdrop, person, rng)
+            backdrop = self.backdrops[rng.choice(len(self.backdrops), p=self.backdrop_probabilities)]
+            drawn[k] = compose(backdrop, self.people[rng.integers(len(self.people))], rng)
         photos, labels = zip(*(self._crop(sample, rng) for sample in drawn), strict=True)
         return np.stack(photos), {key: np.stack([label[key] for label in labels]) for key in labels[0]}
 

@@ -37,9 +37,12 @@ PEOPLE_SETS = ("human_seg_290", "ccp_people", "cfc_groups", "coco256")
 ONE_LABELLED = {"ccp_people"}  # bystanders have no mask there
 SALIENCY_SETS = ("osie_saliency", "ecssd_saliency")
 
-HIGHER_IS_BETTER = {"d<1.25", "edge F1", "person IoU", "boundary F1", "head IoU", "CC", "SIM", "F", "object F"}
-COLUMNS = ("rmse/std", "d<1.25", "ordinal error", "edge F1", "misordering", "misordering, repaired", "person IoU", "boundary F1",
-           "head IoU", "false alarm", "CC", "SIM", "F", "object F", "MAE", "object MAE")  # fmt: skip
+HIGHER_IS_BETTER = {"d<1.25", "edge F1", "edge F1, repaired", "person IoU", "boundary F1", "head IoU", "CC", "SIM", "F", "object F"}
+COLUMNS = {
+    "Depth": ("rmse/std", "d<1.25", "ordinal error", "edge F1", "edge F1, repaired", "misordering", "misordering, repaired"),
+    "People": ("person IoU", "boundary F1", "head IoU", "false alarm"),
+    "Saliency": ("CC", "SIM", "F", "object F", "MAE", "object MAE"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,18 +201,21 @@ def score(truth, maps, rgb):
     scores, curves = {}, {}
     if truth.disparity is not None and "depth" in maps:
         metric, shape = truth.folder in METRIC_SETS, truth.disparity.shape
-        predicted = _resized(maps["depth"].astype(np.float64), shape)
+        predicted, mended = _resized(maps["depth"].astype(np.float64), shape), None
+        if "regions" in maps:
+            mended = _resized(repaired(maps["depth"], maps["regions"], rgb).astype(np.float64), shape)
         scores["rmse/std"] = measures.relative_error(predicted, truth.disparity, truth.valid)
         scores["ordinal error"] = measures.ordinal_error(predicted, truth.disparity, truth.valid, metric)
         if metric:
             scores["d<1.25"] = measures.within_quarter(predicted, truth.disparity, truth.valid)
         if truth.folder in EDGE_SETS:
             scores["edge F1"] = measures.edge_f1(predicted, truth.disparity, truth.valid)
+            if mended is not None:
+                scores["edge F1, repaired"] = measures.edge_f1(mended, truth.disparity, truth.valid)
         if truth.person is not None and (truth.person & truth.valid).sum() >= 200:
             given = (truth.disparity, truth.valid, truth.person, metric)
             scores["misordering"] = measures.outline_misordering(predicted, *given)
-            if "regions" in maps:
-                mended = _resized(repaired(maps["depth"], maps["regions"], rgb).astype(np.float64), shape)
+            if mended is not None:
                 scores["misordering, repaired"] = measures.outline_misordering(mended, *given)
     if truth.person is not None and "regions" in maps:
         scores |= _person_scores(truth, _resized(maps["regions"].astype(np.uint8), truth.person.shape, nearest=True))
@@ -355,11 +361,7 @@ def report(means, absent, counts, milliseconds, sheets, command):
     """The report in Markdown."""
     names, lines = list(means), ["# The networks, measured", "", f"`{command}`", ""]
     over = {name: means[name]["mean"] for name in names}
-    for title, columns in (
-        ("Depth", COLUMNS[:6]),
-        ("People", COLUMNS[6:10]),
-        ("Saliency", COLUMNS[10:]),
-    ):
+    for title, columns in COLUMNS.items():
         columns = [c for c in columns if any(c in over[name] for name in names)]
         if columns:
             lines += [f"## {title}", "", "Mean over the sets:", "", table(over, columns, names), ""]

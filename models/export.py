@@ -14,7 +14,7 @@ from pathlib import Path
 
 from models import network, registry
 
-DEFAULT_SIZE = (256, 352)
+DEFAULT_SIZE = (320, 448)
 
 
 def export(path, weights=registry.BUILTIN_WEIGHTS):
@@ -23,6 +23,7 @@ def export(path, weights=registry.BUILTIN_WEIGHTS):
 
     model = network.build_network()
     network.load_weights(model, weights)
+    model = network.folded(model)
 
     def answer(image):
         out = model(image, training=False)

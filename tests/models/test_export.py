@@ -27,7 +27,7 @@ def test_every_input_size_has_a_signature_with_named_outputs(saved):
 
 @pytest.mark.parametrize("role", ["depth", "people"])
 def test_as_a_model_for_a_role_it_answers_like_the_built_in_one(saved, role):
-    photo = cv2.resize(data.astronaut(), (352, 256))
+    photo = cv2.resize(data.astronaut(), (448, 320))
     (expected,) = Builtin([role])([photo])
     answer = Networks({role: f"{saved}#exported_{role}"})(photo)
     size = answer[role].shape[:2]

@@ -1,7 +1,9 @@
 """The built-in network: its shapes, its heads, its weights on disk."""
 
+import cv2
 import numpy as np
 import pytest
+from skimage import data
 
 from models import network
 from models.registry import BUILTIN_WEIGHTS, Builtin
@@ -55,6 +57,16 @@ def test_the_built_in_weights_are_small_and_whole(net):
     assert BUILTIN_WEIGHTS.stat().st_size < 12e6
     network.load_weights(net, BUILTIN_WEIGHTS)
     assert all(np.isfinite(np.asarray(w)).all() for w in net.weights)
+
+
+def test_folding_the_batch_norms_changes_no_answer(net):
+    network.load_weights(net, BUILTIN_WEIGHTS)
+    small = network.folded(net)
+    assert not [layer for layer in small.layers if "_bn" in layer.name]
+    photo = cv2.resize(data.astronaut(), (96, 64))[None].astype(np.float32)
+    answers, expected = small(photo, training=False), net(photo, training=False)
+    for name in network.HEADS:
+        np.testing.assert_allclose(answers[name], expected[name], atol=1e-3)
 
 
 def test_the_built_in_network_takes_any_aspect():
