@@ -211,6 +211,7 @@ def _open_studio():
 def _check_machine(job):
     """Stops at once, before any worker starts, where this machine cannot do the job."""
     _open_studio().close()
+    registry.check(job.settings.models)
     if "://" not in job.output:
         try:
             os.makedirs(job.output, exist_ok=True)
@@ -292,12 +293,9 @@ def _read_maps(args):
 
 
 def _load_networks(settings, given=()):
-    """The networks of the roles that are not given, None where all are. Raises UserError with what to do."""
+    """The networks of the roles that are not given, None where all are."""
     models = {role: model for role, model in settings.models.items() if role not in given}
-    try:
-        return registry.Networks(models, settings.mirror_average) if models else None
-    except registry.ModelError as error:
-        raise UserError(str(error)) from error
+    return registry.Networks(models, settings.mirror_average) if models else None
 
 
 def _render(args):
@@ -398,7 +396,7 @@ def main(argv=None):
         if rest:
             raise UserError(f"unknown option {rest[0]}, see cinematic-photos {args.command} --help")
         return {"render": _render, "perceive": _perceive}[args.command](args)
-    except UserError as error:
+    except (UserError, registry.ModelError) as error:
         print(f"cinematic-photos: {error}", file=sys.stderr)
         return WRONG
     except BrokenPipeError:  # `| head` has read enough

@@ -33,21 +33,27 @@ from PIL import Image, ImageOps
 from models.outlines import pull_person_forward, snap_edges
 
 IGNORE = 255
-STORED_SHORT_SIDE = 352  # a tenth above the short side that inference sees: storing more would only cost memory
+STORED_SHORT_SIDE = 480  # at most: the smallest crop (below) is then about as sharp as what inference sees, 288 to 384 pixels high
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 CROP_SHARE = (0.62, 1.0)  # of the largest crop that fits: subjects appear up to 1.6 times larger than in the whole photo
 ASPECT_JITTER = 0.2  # log range: photos squeezed by 20 % are still plausible, and some sources come squashed
 HOLD_OUT = 10  # every tenth photo, by a checksum of its name
 # Frames of NYU Depth v2: neighbours show the same room, so that whole ranges are held out; these two have people in them.
 NYU, NYU_HELD_OUT = "nyu_v2_labeled", (range(200, 250), range(500, 550))
-SNAP_RADIUS = 7  # pixels at 352: the teachers' ramps at an outline are 7 to 12 wide there
+SNAP_SHARE = 0.02  # of the short side: the teachers' ramps at an outline are 7 to 12 wide at 352 pixels
 # Of the short side. TCMonoDepth at 384 had 0.391 soft-edge F1 and an rmse/std of 0.556 on the development sets, at 256 0.343 and
 # 0.493; joined at 0.02 it is 0.394 and 0.492, at 0.08 0.395 and 0.499.
 DETAIL = 0.02
 SPECK = 5e-4  # of the picture: person masks of several sets have holes and crumbs of this size
 COMPOSED_HEIGHT = (np.log(0.2), np.log(1.1))  # of the picture that a pasted person takes, even in its logarithm
 SHOWS_PEOPLE = 0.005  # of the photo from which `people_weight` counts
-BAND = 2  # pixels at 352 on each side of a pseudo-label's outline that are not trusted
+LABEL_ENTRIES = {  # label of a Sample: entries of a source that bring it
+    "depth": ("metric_depth", "depth"),
+    "regions": ("person_masks", "regions"),
+    "fixation": ("fixation",),
+    "object": ("object",),
+}
+BAND = 0.006  # of the short side, on each side of a pseudo-label's outline that are not trusted
 
 
 def is_held_out(folder, stem):
@@ -146,7 +152,7 @@ def _sharpened(depth, photo, regions):
     if regions is not None:
         unit = pull_person_forward(unit, (regions > 0) & (regions != IGNORE))
     lab = cv2.cvtColor(cv2.GaussianBlur(photo, (0, 0), 0.8).astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
-    return _standardise(cv2.medianBlur(snap_edges(unit, lab, SNAP_RADIUS), 3))
+    return _standardise(cv2.medianBlur(snap_edges(unit, lab, max(2, round(SNAP_SHARE * min(unit.shape)))), 3))
 
 
 def _without_specks(mask):
@@ -171,7 +177,7 @@ def _read_regions(source, stem, folders, shape):
         return np.where(mask, 1, 0).astype(np.uint8)
     if mask is None:
         person = (labels > 0).astype(np.uint8)
-        kernel = np.ones((2 * BAND + 1,) * 2, np.uint8)
+        kernel = np.ones((2 * max(1, round(BAND * min(shape))) + 1,) * 2, np.uint8)
         unsure = cv2.dilate(person, kernel) != cv2.erode(person, kernel)
         return np.where(unsure, IGNORE, labels).astype(np.uint8)
     # The mask says where a person is; the label nearest by inside it says which part. Half a head is a head.
@@ -202,7 +208,11 @@ def _read_map(entry, stem, folders, shape):
 
 
 def read_source(source, data, labels):
-    """Reads one source of the configuration. Returns a list of Sample; raises ValueError where it has no photo."""
+    """Reads one source of the configuration. Returns a list of Sample.
+
+    Raises:
+      ValueError: it has no photo, or names labels of a kind that not one of its photos has.
+    """
     folders = Folders(data, labels)
     paths = sorted(p for p in (Path(data) / source["photos"]).glob("*") if p.suffix.lower() in PHOTO_ENDINGS)
     paths = [path for path in paths if not is_held_out(source["photos"], path.stem)]
@@ -211,9 +221,9 @@ def read_source(source, data, labels):
 
     def read(path):
         image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-        scale = STORED_SHORT_SIDE / min(image.size)
+        scale = min(1.0, STORED_SHORT_SIDE / min(image.size))  # never enlarged: crops are, where they must be
         shape = tuple(max(1, round(s * scale)) for s in image.size[::-1])
-        photo = np.asarray(image.resize(shape[::-1], Image.BICUBIC if scale > 1 else Image.BOX))
+        photo = np.asarray(image.resize(shape[::-1], Image.BOX))
         depth = _read_depth(source, path.stem, folders, shape)
         regions = _read_regions(source, path.stem, folders, shape)
         if depth is not None and "depth" in source:
@@ -229,7 +239,12 @@ def read_source(source, data, labels):
         )
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(read, paths))
+        samples = list(pool.map(read, paths))
+    for label, entries in LABEL_ENTRIES.items():
+        named = [str(source[entry]) for entry in entries if source.get(entry)]
+        if named and all(getattr(sample, label) is None for sample in samples):
+            raise ValueError(f"{source['photos']} names {' and '.join(named)}, but not one of its photos has a file there")
+    return samples
 
 
 def compose(backdrop, person, rng):
@@ -346,6 +361,8 @@ class Crops(keras.utils.PyDataset):
         flip = self.augment and rng.random() < 0.5
 
         def cut(array, size, interpolation=cv2.INTER_AREA):
+            if interpolation == cv2.INTER_AREA and size[0] > ch:
+                interpolation = cv2.INTER_LINEAR
             piece = cv2.resize(array[y : y + ch, x : x + cw], size[::-1], interpolation=interpolation)
             return piece[:, ::-1] if flip else piece
 

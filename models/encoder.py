@@ -27,39 +27,42 @@ BATCH_NORM_EPSILON = 1e-3  # the value the checkpoint was trained with
 TAP_STAGES = (0, 1, 2, 4, 6)  # stages whose outputs are the taps at strides 2, 4, 8, 16, 32
 
 
-def _batch_norm(x, name):
-    return keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=name)(x)
+def normalised(x, layer, name, folded, **options):
+    """A convolution, of the class `layer`, and the batch norm behind it; `folded`, the norm is part of its weights."""
+    x = layer(**options, use_bias=folded, name=name)(x)
+    return x if folded else keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=f"{name}_bn")(x)
 
 
-def _block(x, name, kernel, stride, expansion, channels):
+def _block(x, name, kernel, stride, expansion, channels, folded):
     """One inverted residual: expand, depthwise, project, and the shortcut where shapes allow it."""
+    conv, depthwise = keras.layers.Conv2D, keras.layers.DepthwiseConv2D
     shortcut, inputs = x, x.shape[-1]
     if expansion != 1:
-        x = keras.layers.Conv2D(inputs * expansion, 1, use_bias=False, name=f"{name}_expand")(x)
-        x = keras.layers.ReLU(6.0)(_batch_norm(x, f"{name}_expand_bn"))
-    x = keras.layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
-    x = keras.layers.ReLU(6.0)(_batch_norm(x, f"{name}_depthwise_bn"))
-    x = keras.layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(x)
-    x = _batch_norm(x, f"{name}_project_bn")
+        x = normalised(x, conv, f"{name}_expand", folded, filters=inputs * expansion, kernel_size=1)
+        x = keras.layers.ReLU(6.0)(x)
+    x = normalised(x, depthwise, f"{name}_depthwise", folded, kernel_size=kernel, strides=stride, padding="same")
+    x = keras.layers.ReLU(6.0)(x)
+    x = normalised(x, conv, f"{name}_project", folded, filters=channels, kernel_size=1)
     return keras.layers.Add()([x, shortcut]) if stride == 1 and inputs == channels else x
 
 
-def build_encoder(image):
+def build_encoder(image, folded=False):
     """Applies the encoder to a batch of photos.
 
     Args:
       image: Keras tensor (n, h, w, 3), sRGB values 0..255; h and w are multiples of 32.
+      folded: for inference, see `models.network.build_network`.
 
     Returns:
       Five tensors at strides 2, 4, 8, 16 and 32 with 16, 24, 40, 112 and 320 channels.
     """
     x = keras.layers.Rescaling(1 / 128.0, offset=-127 / 128.0, name="encoder_rescale")(image)
-    x = keras.layers.Conv2D(STEM_CHANNELS, 3, 2, padding="same", use_bias=False, name="encoder_stem")(x)
-    x = keras.layers.ReLU(6.0)(_batch_norm(x, "encoder_stem_bn"))
+    stem = {"filters": STEM_CHANNELS, "kernel_size": 3, "strides": 2, "padding": "same"}
+    x = keras.layers.ReLU(6.0)(normalised(x, keras.layers.Conv2D, "encoder_stem", folded, **stem))
     taps, index = [], 0
     for stage, (kernel, stride, expansion, channels, repeats) in enumerate(STAGES):
         for repeat in range(repeats):
-            x = _block(x, f"encoder_block{index}", kernel, stride if repeat == 0 else 1, expansion, channels)
+            x = _block(x, f"encoder_block{index}", kernel, stride if repeat == 0 else 1, expansion, channels, folded)
             index += 1
         if stage in TAP_STAGES:
             taps.append(x)

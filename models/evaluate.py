@@ -1,12 +1,13 @@
-"""Measures the built-in network beside any other on photos that nothing was trained on, in one run.
+"""Measures the built-in network beside any other on the development sets, in one run.
 
     python -m models.evaluate --data DATA --output REPORT [--predictions NAME=FOLDER ...] [--head-labels DIR]
 
-DATA holds the development sets (DEPTH_SETS, PEOPLE_SETS and so on below name them and say how their truth is stored); a set that
-is not there is left out and said so. FOLDER is a prediction folder, `<set>/<stem>.depth.png`, `.regions.png`, `.saliency.png`
-as `cinematic-photos perceive` writes them; each may hold a part only. Of sets that training reads, the held-out photos are
-taken (`models.corpus.is_held_out`). REPORT receives `report.md`, `scores.json` with every photo's scores, and sheets of
-pictures, the worst and the best.
+DATA holds the sets (DEPTH_SETS, PEOPLE_SETS and so on below name them and say how their truth is stored); a set that is not
+there is left out and said so. FOLDER holds `<set>/<stem>.depth.png`, `.regions.png`, `.saliency.png` and `.object.png`, or the
+same below the photo's own path, as `cinematic-photos perceive` writes them; each may hold a part only, and the report says of how
+many photos. Of sets that training reads, the held-out photos are taken (`models.corpus.is_held_out`); the built-in weights
+began with a run that had not held them out yet, so that the sets that no run has read (UNSEEN_SETS) say most. REPORT
+receives `report.md`, `scores.json` with every photo's scores, and sheets of pictures, the worst and the best.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import cv2
@@ -27,14 +28,16 @@ GRID = 512  # long side at which depth repair works, as in the pipeline
 NYU_METRES = 9.9955 / 255  # a grey level of nyu_v2_labeled
 MILLIMETRES = 1e-3
 SHEET_ROWS, SHEET_HEIGHT, CAPTION_HEIGHT = 8, 180, 18
-TIMED_PHOTOS = 20
+TIMED_PASSES = 20
 
 DEPTH_SETS = ("nyu_v2_labeled", "middlebury_stereo", "phone_depth_eval", "person_rgbd_uva", "person_rgbd_tang2019")
 METRIC_SETS = {"nyu_v2_labeled", "person_rgbd_uva", "person_rgbd_tang2019"}
-SCENE_SETS = set(DEPTH_SETS) - {"person_rgbd_tang2019"}  # that one has depth on one person only: it is shown, not averaged
+PERSON_ONLY_SET = "person_rgbd_tang2019"  # has depth on one person only: for depth it is shown, not averaged; its mask is the person
+SCENE_SETS = set(DEPTH_SETS) - {PERSON_ONLY_SET}
 EDGE_SETS = {"nyu_v2_labeled", "middlebury_stereo", "phone_depth_eval"}  # dense truth, no holes beside outlines
 PEOPLE_SETS = ("human_seg_290", "ccp_people", "cfc_groups", "coco256")
 ONE_LABELLED = {"ccp_people"}  # bystanders have no mask there
+UNSEEN_SETS = ("middlebury_stereo", "phone_depth_eval", "person_rgbd_uva", "person_rgbd_tang2019")
 SALIENCY_SETS = ("osie_saliency", "ecssd_saliency")
 
 HIGHER_IS_BETTER = {"d<1.25", "edge F1", "edge F1, repaired", "person IoU", "boundary F1", "head IoU", "CC", "SIM", "F", "object F"}
@@ -102,7 +105,9 @@ def _depth_truths(data, name):
         disparity = raw if name == "middlebury_stereo" else np.where(valid, 1.0 / np.maximum(metres, 1e-6), 0.0)
         mask = root / masks / path.name if masks else None
         person = _grey(mask) > 127 if mask is not None and mask.exists() else None
-        yield Truth(name, path.stem, _photo(root / photos, path.stem) or _photo(root, path.stem), disparity, valid, person)
+        if name == PERSON_ONLY_SET:
+            person = valid
+        yield Truth(name, path.stem, _photo(root / photos, path.stem), disparity, valid, person)
 
 
 def _people_truths(data, name, head_labels):
@@ -110,6 +115,8 @@ def _people_truths(data, name, head_labels):
         if corpus.is_held_out(name, path.stem):
             heads = head_labels / name / path.name if head_labels else None
             heads = np.asarray(Image.open(heads)) if heads and heads.exists() else None
+            if heads is not None and heads.shape != _grey(path).shape:
+                raise ValueError(f"{head_labels / name / path.name} has shape {heads.shape}, its mask {_grey(path).shape}")
             photo = _photo(data / name / "images", path.stem)
             yield Truth(name, path.stem, photo, person=_grey(path) > 127, one_labelled=name in ONE_LABELLED, heads=heads)
 
@@ -155,15 +162,14 @@ def repaired(depth, regions, rgb):
 
 
 class BuiltinPredictor:
-    """The built-in network as a source of predictions, with its milliseconds."""
+    """The built-in network as a source of predictions."""
 
     def __init__(self, weights=registry.BUILTIN_WEIGHTS):
-        self.networks, self.seconds = registry.Builtin(registry.ROLES, weights), []
+        self.networks, self.last = registry.Builtin(registry.ROLES, weights), None
 
     def __call__(self, truth, rgb):
-        start = time.perf_counter()
         (maps,) = self.networks([rgb])
-        self.seconds.append(time.perf_counter() - start)
+        self.last = rgb
         people = maps["people"]
         person, head = people[..., 1:].sum(-1), people[..., 2]
         return {
@@ -174,22 +180,30 @@ class BuiltinPredictor:
         }
 
     def milliseconds(self):
-        """Median of one pass at one thread; the first photo of each input shape is a warm-up."""
-        return 1000 * float(np.median(self.seconds[-TIMED_PHOTOS:]))
+        """Median of some passes over the last photo, whose input size is warm by then, at one thread."""
+        seconds = []
+        for _ in range(TIMED_PASSES):
+            start = time.perf_counter()
+            self.networks([self.last])
+            seconds.append(time.perf_counter() - start)
+        return 1000 * float(np.median(seconds))
 
 
 class FolderPredictor:
-    """Predictions that somebody wrote into a folder; what is not there is left out."""
+    """Predictions that somebody wrote into a folder, for photos below `data`; what is not there is left out."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, data):
+        self.folder, self.data, self.found = Path(folder), Path(data), 0
 
     def __call__(self, truth, rgb):
         maps = {}
         for name in ("depth", "regions", "saliency", "object"):
-            path = self.folder / truth.folder / f"{truth.stem}.{name}.png"
-            if path.exists():
-                maps[name] = _grey(path)
+            for place in (self.folder / truth.folder, self.folder / truth.photo.parent.relative_to(self.data)):
+                path = place / f"{truth.stem}.{name}.png"
+                if path.exists():
+                    maps[name] = _grey(path)
+                    self.found += 1
+                    break
         return maps
 
     def milliseconds(self):
@@ -212,7 +226,7 @@ def score(truth, maps, rgb):
             scores["edge F1"] = measures.edge_f1(predicted, truth.disparity, truth.valid)
             if mended is not None:
                 scores["edge F1, repaired"] = measures.edge_f1(mended, truth.disparity, truth.valid)
-        if truth.person is not None and (truth.person & truth.valid).sum() >= 200:
+        if truth.person is not None and truth.folder in SCENE_SETS and (truth.person & truth.valid).sum() >= 200:
             given = (truth.disparity, truth.valid, truth.person, metric)
             scores["misordering"] = measures.outline_misordering(predicted, *given)
             if mended is not None:
@@ -334,7 +348,7 @@ def write_sheets(output, photos, predictors, name):
         for kind, part in (("worst", found[:SHEET_ROWS]), ("best", found[::-1][:SHEET_ROWS])):
             if part:
                 file = f"{kind}_{column.split('/')[0].replace(' ', '_')}.jpg"
-                _sheet(output / file, [(name, truth, f"{column} {abs(value):.2f}") for value, truth in part], predictors)
+                _sheet(output / file, [(name, truth, f"{column} {sign * value:.2f}") for value, truth in part], predictors)
                 written.append(file)
     return written
 
@@ -357,9 +371,19 @@ def table(means, columns, names):
     return "\n".join(lines)
 
 
+def _counted(counts, folder, columns):
+    """How many photos of a set have any of some scores; of each network where they differ."""
+    found = {name: max((counts.get((name, folder, c), 0) for c in columns), default=0) for name in {key[0] for key in counts}}
+    found = {name: n for name, n in sorted(found.items()) if n}
+    if len(set(found.values())) <= 1:
+        return f"{next(iter(found.values()), 0)} photos"
+    return "photos " + ", ".join(f"{name} {n}" for name, n in found.items())
+
+
 def report(means, absent, counts, milliseconds, sheets, command):
     """The report in Markdown."""
     names, lines = list(means), ["# The networks, measured", "", f"`{command}`", ""]
+    lines += [f"No training run has read {', '.join(UNSEEN_SETS)}; the first run had read photos of the others that are held out now.", ""]
     over = {name: means[name]["mean"] for name in names}
     for title, columns in COLUMNS.items():
         columns = [c for c in columns if any(c in over[name] for name in names)]
@@ -369,7 +393,7 @@ def report(means, absent, counts, milliseconds, sheets, command):
                 here = {name: means[name].get(folder, {}) for name in names}
                 own = [c for c in columns if any(c in here[name] for name in names)]
                 if own:
-                    lines += [f"{folder}, {counts[folder]} photos:", "", table(here, own, names), ""]
+                    lines += [f"{folder}, {_counted(counts, folder, own)}:", "", table(here, own, names), ""]
     lines += ["## Cost", ""] + [
         f"- {name}: {ms:.0f} ms a photo, all heads, one CPU thread" for name, ms in milliseconds.items() if ms
     ]
@@ -400,17 +424,22 @@ def main(argv=None):
         name, separator, folder = entry.partition("=")
         if not separator or not Path(folder).is_dir():
             parser.error(f"--predictions {entry}: give NAME=FOLDER of a folder that is there")
-        predictors[name] = FolderPredictor(folder)
+        if name in predictors:
+            parser.error(f"--predictions {entry}: there are two called {name}")
+        predictors[name] = FolderPredictor(folder, args.data)
     means, photos = evaluate(truths, predictors)
     args.output.mkdir(parents=True, exist_ok=True)
     milliseconds = {name: predictor.milliseconds() for name, predictor in predictors.items()}
-    counts = {folder: sum(t.folder == folder for t in truths) for folder in {t.folder for t in truths}}
+    counts = Counter((name, truth.folder, column) for name, truth, scores in photos for column in scores)
+    for name, predictor in predictors.items():
+        if isinstance(predictor, FolderPredictor) and not predictor.found:
+            parser.error(f"--predictions {name}={predictor.folder}: holds no map of any photo, see --help for the names it should have")
     sheets = write_sheets(args.output, photos, predictors, "built-in")
     command = "python -m models.evaluate " + " ".join(argv if argv is not None else sys.argv[1:])
     text = report(means, absent, counts, milliseconds, sheets, command)
     (args.output / "report.md").write_text(text)
     rows = [{"network": name, "set": t.folder, "photo": t.stem} | scores for name, t, scores in photos]
-    (args.output / "scores.json").write_text(json.dumps({"means": means, "photos": rows}, indent=1))
+    (args.output / "scores.json").write_text(json.dumps({"means": means, "photos": rows}, indent=1).replace("NaN", "null"))
     print(text)
     return 0
 

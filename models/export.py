@@ -5,7 +5,7 @@
 The signatures are `serving_default`, landscape 4:3, and one of each input size, `serve_<height>x<width>`. Each takes `image`
 (n, height, width, 3) float32 sRGB 0..255 and answers with maps of half that size, float32: `inverse_depth` (n, h, w), larger =
 nearer, of free scale and shift; `person` and `head` (n, h, w), probabilities; `fixation` (n, h, w), logarithm of a density;
-`object` (n, h, w), the probability of being part of the salient object.
+`object` (n, h, w), the probability of being part of the salient object; `saliency` (n, h, w), what framing keeps.
 """
 
 import argparse
@@ -18,23 +18,16 @@ DEFAULT_SIZE = (320, 448)
 
 
 def export(path, weights=registry.BUILTIN_WEIGHTS):
-    """Writes the SavedModel to the directory `path`, which must not be there."""
+    """Writes the SavedModel to a directory, local or gs://, which must not be there."""
     import tensorflow as tf
 
-    model = network.build_network()
+    model = network.build_network(folded=True)
     network.load_weights(model, weights)
-    model = network.folded(model)
 
     def answer(image):
-        out = model(image, training=False)
-        people = tf.nn.softmax(out["regions"])
-        return {
-            "inverse_depth": out["inverse_depth"][..., 0],
-            "person": people[..., 1] + people[..., 2],
-            "head": people[..., 2],
-            "fixation": out["saliency"][..., 0],
-            "object": tf.sigmoid(out["saliency"][..., 1]),
-        }
+        maps = network.readable(model(image, training=False))
+        people = maps.pop("people")
+        return maps | {"person": people[..., 1] + people[..., 2], "head": people[..., 2]}
 
     module = tf.Module()
     # A SavedModel keeps the variables that hang on it. The Keras model itself would bring functions of its own, of any size.
@@ -46,17 +39,17 @@ def export(path, weights=registry.BUILTIN_WEIGHTS):
         for height, width in registry.INPUT_SIZES
     }
     height, width = DEFAULT_SIZE
-    tf.saved_model.save(module, str(path), {"serving_default": signatures[f"serve_{height}x{width}"], **signatures})
+    tf.saved_model.save(module, path, {"serving_default": signatures[f"serve_{height}x{width}"], **signatures})
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
         prog="python -m models.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, required=True, help="directory of the SavedModel; must not be there")
+    parser.add_argument("--output", required=True, help="directory of the SavedModel, local or gs://; must not be there")
     parser.add_argument("--weights", type=Path, default=registry.BUILTIN_WEIGHTS, help="weights in place of the built-in ones")
     args = parser.parse_args(argv)
-    if args.output.exists():
+    if "://" not in args.output and Path(args.output).exists():
         parser.error(f"--output {args.output} is there already: name a new directory")
     export(args.output, args.weights)
     print(f"wrote {args.output}")

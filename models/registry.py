@@ -8,7 +8,11 @@ answer means; without it the role's default is taken.
 import contextlib
 import dataclasses
 import hashlib
+import multiprocessing
 import os
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
@@ -18,15 +22,11 @@ ROLES = ("depth", "people", "saliency")
 BUILTIN = "builtin"
 BUILTIN_WEIGHTS = Path(__file__).parent / "weights" / "builtin.npz"
 HEAD_OF_ROLE = {"depth": "inverse_depth", "people": "regions", "saliency": "saliency"}
+ANSWERS = {"depth": "inverse_depth", "people": "people", "saliency": "saliency", "object": "object"}  # names outside and in `readable`
 # Input sizes (h, w) of the built-in network, few, so that a photo between 9:16 and 16:9 is squeezed by 17 % at most. All are near
 # 145,000 pixels: with the same weights, soft-edge F1 on the development sets rose from 0.334 at 90,000 to 0.386, and to 0.400
 # at 197,000, boundary F1 of people from 0.531 to 0.579 and 0.600.
 INPUT_SIZES = ((384, 384), (320, 448), (288, 512), (448, 320), (512, 288))
-
-# Saliency, see `_saliency`. On the development sets (OSIE CC, ECSSD F) the sum of both maps reached 0.65 and 0.83, this product
-# 0.68 and 0.88; with a floor of 0.2 0.64 and 0.89, and the object alone 0.92.
-OBJECT_FLOOR = 0.1  # of the peak: what a pixel of the object counts where no eye rests
-BESIDE = 0.05  # what a peak counts that belongs to no object: signs, second faces
 
 
 class ModelError(ValueError):
@@ -38,14 +38,14 @@ class Adapter:
     """How to ask a network and read its answer.
 
     Attributes:
-      size: input (height, width); None takes it from the model's own signature.
+      size: input (height, width); None takes it from the model's own signature, and where that leaves it open, INPUT_SIZES.
       offset, scale: the network gets (sRGB 0..255 - offset) * scale, a channel each.
       dtype: of the input, `float32` or `uint8`.
       channels_first: the network wants (1, 3, h, w).
       output: name of the output; None takes the only one.
       meaning: depth: `inverse_depth`, `distance`, or `log_inverse_depth`;
         people: `probability`, `logits` or `labels` of classes; saliency: `probability` or `logits`.
-      person_class, head_class: index of the class; None where there is no such class.
+      person_class, head_class: index of the class in an answer of several; None where there is no such class.
     """
 
     size: tuple[int, int] | None = None
@@ -55,7 +55,7 @@ class Adapter:
     channels_first: bool = False
     output: str | None = None
     meaning: str = "probability"
-    person_class: int | None = 0
+    person_class: int | None = None
     head_class: int | None = None
 
 
@@ -67,13 +67,13 @@ ADAPTERS = {
     # what `python -m models.export` writes, for whoever has trained weights of their own
     "exported_depth": Adapter(scale=(1.0,) * 3, output="inverse_depth", meaning="inverse_depth"),
     "exported_people": Adapter(scale=(1.0,) * 3, output="person", meaning="probability"),
-    "exported_saliency": Adapter(scale=(1.0,) * 3, output="object", meaning="probability"),
+    "exported_saliency": Adapter(scale=(1.0,) * 3, output="saliency", meaning="probability"),
     # MiDaS v2.1 small (https://tfhub.dev/intel/midas/v2_1_small/1 as SavedModel, .../lite/... as .tflite)
     "midas_v21_small": Adapter(size=(256, 256), channels_first=True, meaning="inverse_depth"),
     "midas_v21_small_lite": Adapter(
         size=(256, 256), offset=(123.675, 116.28, 103.53), scale=(1 / 58.395, 1 / 57.12, 1 / 57.375), meaning="inverse_depth"
     ),
-    # DeepLabV3 on PASCAL VOC (https://tfhub.dev/tensorflow/lite-model/deeplabv3/1/metadata/2): logits of 21 classes
+    # DeepLabV3 on PASCAL VOC, the .tflite file of https://tfhub.dev/tensorflow/lite-model/deeplabv3/1/metadata/2: logits of 21 classes
     "deeplabv3_pascal": Adapter(size=(257, 257), offset=(127.5,) * 3, scale=(1 / 127.5,) * 3, meaning="logits", person_class=15),
     # the quantised export of the same, whose arg-max is part of the graph
     "deeplabv3_pascal_labels": Adapter(size=(513, 513), scale=(1.0,) * 3, dtype="uint8", meaning="labels", person_class=15),
@@ -154,42 +154,34 @@ class Builtin:
         if not Path(weights).exists():
             raise ModelError(f"The built-in weights are missing at models/weights/{Path(weights).name}: reinstall the package.")
         tf = _tensorflow()
+        import keras
+
         from models import network
 
-        model = network.build_network([HEAD_OF_ROLE[role] for role in roles])
-        network.load_weights(model, weights)
-        model = network.folded(model)
-        self.roles, self.model = roles, model
+        if keras.backend.backend() != "tensorflow":
+            raise ModelError(f"Inference needs Keras on TensorFlow, not on {keras.backend.backend()}: unset KERAS_BACKEND.")
+        self.roles, self.model = roles, network.build_network([HEAD_OF_ROLE[role] for role in roles], folded=True)
+        network.load_weights(self.model, weights)
+
+        def answer(images):
+            return network.readable(self.model(images, training=False))
+
         # One trace a size, whatever the batch, when it is first met: the network's upsampling must know its size beforehand.
-        self.run = {
-            size: tf.function(lambda x: model(x, training=False), [tf.TensorSpec((None, *size, 3), tf.float32)])
-            for size in INPUT_SIZES
-        }
+        self.run = {size: tf.function(answer, [tf.TensorSpec((None, *size, 3), tf.float32)]) for size in INPUT_SIZES}
 
     def __call__(self, photos):
-        sizes = [_input_size(rgb) for rgb in photos]
+        sizes = [input_size(rgb) for rgb in photos]
         answers = [None] * len(photos)
         for size in set(sizes):
             here = [i for i, other in enumerate(sizes) if other == size]
             images = [cv2.resize(photos[i], size[::-1], interpolation=cv2.INTER_AREA) for i in here]
-            out = {key: value.numpy() for key, value in self.run[size](np.stack(images).astype(np.float32)).items()}
+            out = {name: maps.numpy() for name, maps in self.run[size](np.stack(images).astype(np.float32)).items()}
             for k, i in enumerate(here):
-                answers[i] = self._read({key: value[k] for key, value in out.items()})
+                answers[i] = {name: out[head][k] for name, head in ANSWERS.items() if head in out}
         return answers
 
-    def _read(self, out):
-        maps = {}
-        if "depth" in self.roles:
-            maps["depth"] = out["inverse_depth"][..., 0]
-        if "people" in self.roles:
-            maps["people"] = _softmax(out["regions"])
-        if "saliency" in self.roles:
-            maps["saliency"] = _saliency(out["saliency"])
-            maps["object"] = _sigmoid(out["saliency"][..., 1])
-        return maps
 
-
-def _input_size(rgb):
+def input_size(rgb):
     """The one of INPUT_SIZES that squeezes a photo (h, w, 3) least."""
     aspect = np.log(rgb.shape[1] / rgb.shape[0])
     return min(INPUT_SIZES, key=lambda size: abs(np.log(size[1] / size[0]) - aspect))
@@ -204,38 +196,33 @@ def _sigmoid(x):
     return 1.0 / (1.0 + np.exp(-x))
 
 
-def _saliency(logits):
-    """What framing must keep: where eyes rest, above a floor of the whole salient object; little of what belongs to neither.
-
-    The product and not the sum: eyes rest on a dog's face, not on the clutter beside it, and its flank, twenty times as large,
-    counts by the floor alone.
-    """
-    density = np.exp(logits[..., 0] - logits[..., 0].max())
-    saliency = (BESIDE + _sigmoid(logits[..., 1])) * (OBJECT_FLOOR + density)
-    return saliency / saliency.max()
-
-
 class External:
-    """A network from elsewhere, behind its adapter. Call with a photo (h, w, 3) uint8; returns the role's maps."""
+    """A network from elsewhere, behind its adapter. Call with a photo (h, w, 3) uint8; returns the role's maps.
+
+    Raises ModelError where the answer is not what the adapter says; threads may share it.
+    """
 
     def __init__(self, role, handle, adapter):
         self.role, self.handle, self.adapter = role, handle, adapter
         try:
-            self.size, self.answer = _open_tflite(handle) if handle.endswith(".tflite") else _open_saved_model(handle, adapter)
+            opened = _open_tflite(handle, adapter) if handle.endswith(".tflite") else _open_saved_model(handle, adapter)
         except ModelError:
             raise
         except Exception as error:
             raise ModelError(f"{handle} cannot be loaded as a model for {role} ({type(error).__name__}: {error}).") from error
+        self.size, self.answer = opened
 
     def __call__(self, rgb):
         adapter = self.adapter
-        height, width = adapter.size or self.size or rgb.shape[:2]
+        height, width = adapter.size or self.size or input_size(rgb)
         image = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
         image = ((image - np.float32(adapter.offset)) * np.float32(adapter.scale)).astype(adapter.dtype)
-        out = self.answer(image.transpose(2, 0, 1)[None] if adapter.channels_first else image[None])
-        out = np.squeeze(np.asarray(out, np.float32))
-        if out.ndim not in (2, 3):
-            raise ModelError(f"{self.handle} answers with shape {out.shape}, {self.role} needs one map, or one a class.")
+        out = np.asarray(self.answer(image.transpose(2, 0, 1)[None] if adapter.channels_first else image[None]), np.float32)
+        shape, out = out.shape, np.squeeze(out)
+        if out.ndim != 2 and not (out.ndim == 3 and self.role == "people" and adapter.meaning != "labels"):
+            raise ModelError(f"{self.handle} answers with shape {shape}, its adapter for {self.role} expects one map.")
+        if not np.isfinite(out).all():
+            raise ModelError(f"{self.handle} answers with values that are no numbers: its adapter gives it another input than it wants.")
         return getattr(self, f"_read_{self.role}")(out)
 
     def _read_depth(self, out):
@@ -244,40 +231,69 @@ class External:
         return np.exp(out) if self.adapter.meaning == "log_inverse_depth" else out
 
     def _read_people(self, out):
-        adapter = self.adapter
+        adapter, none = self.adapter, np.zeros(out.shape[:2], np.float32)
         if adapter.meaning == "labels":
             person = (out == adapter.person_class).astype(np.float32)
-            head = (out == adapter.head_class).astype(np.float32) if adapter.head_class is not None else 0 * person
+            head = none if adapter.head_class is None else (out == adapter.head_class).astype(np.float32)
         elif out.ndim == 2:
-            person, head = (1 / (1 + np.exp(-out)) if adapter.meaning == "logits" else out), np.zeros_like(out)
+            person, head = _sigmoid(out) if adapter.meaning == "logits" else out, none
+        elif adapter.person_class is None or adapter.person_class >= out.shape[-1]:
+            raise ModelError(f"{self.handle} answers with {out.shape[-1]} classes: its adapter must say which is the person.")
         else:
             p = _softmax(out) if adapter.meaning == "logits" else out
-            head = p[..., adapter.head_class] if adapter.head_class is not None else np.zeros(p.shape[:2], np.float32)
-            person = p[..., adapter.person_class]
+            person, head = p[..., adapter.person_class], none if adapter.head_class is None else p[..., adapter.head_class]
         return np.stack([1 - np.maximum(person, head), np.maximum(person - head, 0), head], -1)
 
     def _read_saliency(self, out):
-        return 1 / (1 + np.exp(-out)) if self.adapter.meaning == "logits" else np.clip(out, 0, 1)
+        return _sigmoid(out) if self.adapter.meaning == "logits" else np.clip(out, 0, 1)
 
 
-def _open_tflite(path):
+def _only(outputs, adapter, handle):
+    """The name of the output that an adapter means; raises ModelError where that is not clear."""
+    if adapter.output in outputs:
+        return adapter.output
+    if adapter.output or len(outputs) != 1:
+        raise ModelError(f"{handle} has outputs {', '.join(sorted(outputs))}: its adapter must name one.")
+    return next(iter(outputs))
+
+
+def _open_tflite(path, adapter):
     from ai_edge_litert.interpreter import Interpreter
 
-    net = Interpreter(str(path), num_threads=1)
+    if "://" in path:
+        with _tensorflow().io.gfile.GFile(path, "rb") as file:
+            net = Interpreter(model_content=file.read(), num_threads=1)
+    else:
+        net = Interpreter(path, num_threads=1)
+    (given,), outputs = net.get_input_details(), {detail["name"]: detail for detail in net.get_output_details()}
+    wanted = outputs[_only(outputs, adapter, path)]["index"]
+    sides = given["shape_signature"][2:4] if adapter.channels_first else given["shape_signature"][1:3]
+    any_size = (np.asarray(sides) < 1).any()
+    integers = np.issubdtype(given["dtype"], np.integer)
+    scale, zero = given["quantization"]
     net.allocate_tensors()
-    (given,), (wanted, *_) = net.get_input_details(), net.get_output_details()
-    size = tuple(int(s) for s in given["shape"][1:3])
+    lock, shape = threading.Lock(), tuple(int(s) for s in given["shape"])  # an interpreter serves one call at a time
 
     def answer(x):
-        if tuple(given["shape"]) != x.shape:
-            raise ModelError(f"{path} wants input of shape {tuple(given['shape'])}, its adapter gives {x.shape}.")
-        net.set_tensor(given["index"], x.astype(given["dtype"]))
-        net.invoke()
-        value = net.get_tensor(wanted["index"])
-        scale, zero = wanted["quantization"]
-        return (value.astype(np.float32) - zero) * scale if scale else value
+        nonlocal shape
+        if adapter.dtype == "float32" and integers and scale:
+            limits = np.iinfo(given["dtype"])
+            x = np.clip(np.rint(x / scale + zero), limits.min, limits.max)
+        with lock:
+            if shape != x.shape:
+                if not any_size:
+                    raise ModelError(f"{path} wants input of shape {shape}, its adapter gives {x.shape}.")
+                net.resize_tensor_input(given["index"], x.shape)
+                net.allocate_tensors()
+                shape = x.shape
+            net.set_tensor(given["index"], x.astype(given["dtype"]))
+            net.invoke()
+            value = net.get_tensor(wanted)
+            # after the call: where the output's size follows the input's, its details do as well
+            factor, offset = next(d["quantization"] for d in net.get_output_details() if d["index"] == wanted)
+        return (value.astype(np.float32) - offset) * factor if factor else value
 
-    return size, answer
+    return None if any_size else tuple(int(s) for s in sides), answer
 
 
 def _open_saved_model(handle, adapter):
@@ -292,9 +308,7 @@ def _open_saved_model(handle, adapter):
         raise ModelError(f"{handle} has no `serving_default` signature: export it with one.")
     run = model.signatures["serving_default"]
     ((name, spec),) = run.structured_input_signature[1].items()
-    if adapter.output is None and len(run.structured_outputs) != 1:
-        raise ModelError(f"{handle} has outputs {', '.join(sorted(run.structured_outputs))}: its adapter must name one.")
-    output = adapter.output or next(iter(run.structured_outputs))
+    output = _only(run.structured_outputs, adapter, handle)
     shape = spec.shape.as_list()[2:4] if adapter.channels_first else spec.shape.as_list()[1:3]
     size = tuple(shape) if None not in shape else None
     return size, lambda x: run(**{name: tf.constant(x)})[output].numpy()
@@ -334,3 +348,22 @@ class Networks:
             for maps, rgb in zip(answers, photos, strict=True):
                 maps[role] = network(rgb)
         return answers
+
+
+def _try(models):
+    Networks(models)(np.zeros((64, 64, 3), np.uint8))
+
+
+def check(models):
+    """Raises ModelError where a network from elsewhere among {role: model} cannot be loaded, or does not answer as its adapter says.
+
+    In a process of its own: a process that has run TensorFlow must not fork workers.
+    """
+    external = {role: model for role, model in models.items() if parse(role, model)[0] != BUILTIN}
+    if not external:
+        return
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            pool.submit(_try, external).result()
+        except BrokenProcessPool as error:
+            raise ModelError(f"Loading {', '.join(external.values())} ended the process that tried: the file may be damaged.") from error

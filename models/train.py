@@ -152,7 +152,7 @@ def main(argv=None):
         jit_compile=keras.backend.backend() == "jax",
     )
     trainer.build((None, network.STRIDE, network.STRIDE, 3))
-    backup = keras.callbacks.BackupAndRestore(str(args.output / "state"), delete_checkpoint=False)
+    backup = keras.callbacks.BackupAndRestore(str(args.output / "state"), delete_checkpoint=False, double_checkpoint=True)
     done, per_epoch, compiled = 0, schedule["steps_per_epoch"], {}
     for phase in schedule["phases"]:
         # An epoch has one size, and each size a compiled step of its own: upsampling must know the size. They take turns.

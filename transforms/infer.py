@@ -4,6 +4,7 @@ import dataclasses
 import time
 
 import apache_beam as beam
+import cv2
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from models.registry import Networks
@@ -37,6 +38,7 @@ class NetworksHandler(ModelHandler):
         self.cpu = beam.metrics.Metrics.distribution("cinematic", "infer_cpu_ms")
 
     def load_model(self):
+        cv2.setNumThreads(1)  # as TensorFlow's: N workers on N cores must not fight
         return Networks(self.models, self.mirror)
 
     def get_metrics_namespace(self):

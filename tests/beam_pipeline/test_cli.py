@@ -36,6 +36,15 @@ def test_a_bad_option_ends_in_one_sentence_and_exit_code_2(cli, samples, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ["run", "perceive"])
+def test_a_broken_network_stops_the_command_before_it_begins(cli, samples, tmp_path, command):
+    (tmp_path / "broken.tflite").write_bytes(b"no model")
+    done = cli(command, "--input", samples, "--output", tmp_path / "out", "--depth-model", tmp_path / "broken.tflite")
+    assert done.returncode == 2
+    assert "broken.tflite cannot be loaded" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["run", "render", "perceive"])
 def test_help_names_every_option_with_its_meaning(cli, command):
     done = cli(command, "--help")

@@ -50,7 +50,7 @@ def sets(tmp_path_factory):
 
 
 def oracle(root):
-    return evaluate.FolderPredictor(root / "oracle")
+    return evaluate.FolderPredictor(root / "oracle", root)
 
 
 def test_photos_that_were_trained_on_are_left_out(sets):

@@ -60,8 +60,9 @@ def test_the_built_in_weights_are_small_and_whole(net):
 
 
 def test_folding_the_batch_norms_changes_no_answer(net):
-    network.load_weights(net, BUILTIN_WEIGHTS)
-    small = network.folded(net)
+    small = network.build_network(folded=True)
+    for model in (net, small):
+        network.load_weights(model, BUILTIN_WEIGHTS)
     assert not [layer for layer in small.layers if "_bn" in layer.name]
     photo = cv2.resize(data.astronaut(), (96, 64))[None].astype(np.float32)
     answers, expected = small(photo, training=False), net(photo, training=False)
