@@ -12,7 +12,7 @@ import numpy as np
 
 PERCENTILES = (1.0, 99.0)  # of the raw map go to 0 and 1: the tails are single pixels
 EDGE_RANGE = 0.06  # of inverse depth inside a snap window: below it a step is too small to tear
-SNAP_RADIUS = 9  # cells: a network that answers at half of 256x352 leaves a ramp of 12 to 16 cells at an outline
+SNAP_RADIUS = 9  # cells: a network that answers at half of 320x448 leaves a ramp of 9 to 14 cells at an outline
 # Every third, then every second cell of the window: a ninth and a quarter of the price. Two strides without a common
 # divisor, or each cell would only ever see a lattice of its own, which leaves combs.
 SNAP_STRIDES = (3, 2)

@@ -35,10 +35,6 @@ class Trainer(keras.Model):
     def call(self, photos, training=None):
         return self.net(photos, training=training)
 
-    @property
-    def metrics(self):
-        return super().metrics + self.trackers
-
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         truth = losses.standardised(y["depth"])
         depth = losses.standardised(y_pred["inverse_depth"][..., 0])

@@ -43,7 +43,7 @@ def test_a_source_brings_every_label_to_the_photos_size(sources):
     assert len(samples) == 3
     for sample in samples:
         shape = sample.photo.shape[:2]
-        assert min(shape) == corpus.STORED_SHORT_SIDE
+        assert shape == (120, 160)  # as they are: enlarging them would bring no detail
         assert sample.depth.shape == sample.regions.shape == sample.fixation.shape == sample.object.shape == shape
         assert set(np.unique(sample.regions)) == {0, 1}
 
@@ -53,6 +53,25 @@ def test_a_label_that_is_not_there_is_none_and_weighs_nothing(sources):
     assert all(sample.depth is None and sample.object is None for sample in samples)
     _, labels = corpus.Crops(samples, (64, 64), 4, 1, seed=0)[0]
     assert not any(labels[f"has_{name}"].any() for name in ("depth", "regions", "fixation", "object"))
+
+
+def test_a_large_photo_is_stored_no_larger_than_crops_need(sources):
+    Image.fromarray(data.astronaut()).resize((900, 700)).save(sources / "data/photos/large.jpg")
+    samples = corpus.read_source({"photos": "photos"}, sources / "data", sources / "labels")
+    assert max(min(sample.photo.shape[:2]) for sample in samples) == corpus.STORED_SHORT_SIDE
+
+
+@pytest.mark.parametrize("label, entry", [("depth", ["labels:nowhere"]), ("person_masks", "nowhere"), ("object", "labels:nowhere")])
+def test_labels_that_are_not_there_stop_the_training_before_it_begins(sources, label, entry):
+    with pytest.raises(ValueError, match="photos names .*nowhere"):
+        corpus.read_source({"photos": "photos", label: entry}, sources / "data", sources / "labels")
+
+
+def test_photos_of_people_can_be_drawn_more_often(sources):
+    Image.fromarray(np.zeros((120, 160), np.uint8)).save(sources / "data/masks/b.png")
+    source = {"photos": "photos", "person_masks": "masks", "weight": 2.0, "people_weight": 5.0}
+    samples = corpus.read_source(source, sources / "data", sources / "labels")
+    assert sorted(sample.weight for sample in samples) == [2, 10, 10]
 
 
 def test_an_empty_folder_is_named(sources):
@@ -70,10 +89,14 @@ def test_crops_depend_on_seed_epoch_and_index_alone(sources):
 
 
 def test_photo_and_labels_are_cropped_and_mirrored_together(sources):
-    """The disc is where the mask is, whatever crop was drawn: photo brightness and depth label go together."""
+    """The depth label is the photo's brightness, the person mask the object's: whatever crop was drawn, they still are."""
     samples = corpus.read_source(SOURCE, sources / "data", sources / "labels")
-    _, labels = corpus.Crops(samples, (96, 128), 8, 1, seed=3)[0]
-    for person, salient in zip(labels["regions"], labels["object"], strict=True):
+    photos, labels = corpus.Crops(samples, (96, 128), 8, 1, seed=3)[0]
+    for photo, depth, person, salient in zip(photos, labels["depth"], labels["regions"], labels["object"], strict=True):
+        grey = cv2.resize(photo.mean(-1), depth.shape[::-1], interpolation=cv2.INTER_AREA)
+        together, mirrored = (np.corrcoef(grey.ravel(), d.ravel())[0, 1] for d in (depth, depth[:, ::-1]))
+        assert together > 0.6  # the label was sharpened
+        assert together > mirrored + 0.2
         assert ((person > 0) == (salient > 0.5)).mean() > 0.97
 
 
@@ -125,43 +148,61 @@ def test_crumbs_and_pinholes_of_a_mask_are_gone():
     assert (corpus._without_specks(dirty) == mask).all()
 
 
+CONFIG = """
+    class_weights = [1.0, 1.5, 3.0]
+    [schedule]
+    seed = 1
+    composed = 0.0
+    steps_per_epoch = 2
+    phases = [{ crops = [[64, 64]], batch = 2, epochs = 1 }, { crops = [[64, 96], [96, 64]], batch = 2, epochs = 3 }]
+    frozen = ["encoder_stem"]
+    learning_rate = 1e-3
+    warmup_steps = 1
+    weight_decay = 0.0
+    ema = 0.9
+    [losses]
+    depth = 1.0
+    outline = 0.4
+    regions = 1.0
+    overlap = 0.3
+    fixation = 0.2
+    object = 0.3
+    [[sources]]
+    photos = "photos"
+    depth = ["labels:depth/photos"]
+    person_masks = "masks"
+    object = "masks"
+    """
+
+
 @pytest.mark.slow
-def test_an_interrupted_training_is_taken_up_where_it_was(sources, monkeypatch):
+@pytest.mark.parametrize("last", [1, 2], ids=["between phases", "between sizes"])
+def test_an_interrupted_training_ends_as_an_undisturbed_one(sources, monkeypatch, last):
     """Without the ImageNet weights, which are no dependency of the product."""
-    pytest.importorskip("tensorflow")
     monkeypatch.setattr(train, "find_imagenet_checkpoint", lambda: None)
     monkeypatch.setattr(train, "load_imagenet_weights", lambda net, path: None)
-    config = """
-        class_weights = [1.0, 1.5, 3.0]
-        [schedule]
-        seed = 1
-        composed = 0.0
-        steps_per_epoch = 2
-        phases = [{{ crops = [[64, 64]], batch = 2, epochs = {epochs} }}]
-        frozen = ["encoder_stem"]
-        learning_rate = 1e-3
-        warmup_steps = 1
-        weight_decay = 0.0
-        ema = 0.9
-        [losses]
-        depth = 1.0
-        outline = 0.4
-        regions = 1.0
-        overlap = 0.3
-        fixation = 0.2
-        object = 0.3
-        [[sources]]
-        photos = "photos"
-        depth = ["labels:depth/photos"]
-        person_masks = "masks"
-        object = "masks"
-        """
-    arguments = ["--data", str(sources / "data"), "--labels", str(sources / "labels"), "--output", str(sources / "run")]
-    for epochs in (1, 3):
-        path = sources / "config.toml"
-        path.write_text(textwrap.dedent(config.format(epochs=epochs)))
-        assert train.main(["--config", str(path), *arguments]) == 0
-    rows = list(csv.DictReader((sources / "run" / "losses.csv").open()))
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert (sources / "run" / "losses.png").exists()
-    assert (sources / "run" / "weights.npz").stat().st_size > 1e6
+    (sources / "config.toml").write_text(textwrap.dedent(CONFIG))
+    arguments = ["--config", "config.toml", "--data", "data", "--labels", "labels", "--output"]
+    monkeypatch.chdir(sources)
+    assert train.main([*arguments, "whole"]) == 0
+
+    noted = train.Progress.on_epoch_end
+
+    def note_and_stop(self, epoch, logs=None):
+        noted(self, epoch, logs)
+        if epoch + 1 == last:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(train.Progress, "on_epoch_end", note_and_stop)
+        train.main([*arguments, "cut"])
+    assert train.main([*arguments, "cut"]) == 0
+    whole, cut = (list(csv.DictReader((sources / run / "losses.csv").open())) for run in ("whole", "cut"))
+    assert [row["epoch"] for row in cut] == ["1", "2", "3", "4"]
+    for one, other in zip(whole, cut, strict=True):
+        assert {k: float(v) for k, v in one.items()} == pytest.approx({k: float(v) for k, v in other.items()}, rel=0.02)
+    with np.load("whole/weights.npz") as ours, np.load("cut/weights.npz") as theirs:
+        assert set(ours.files) == set(theirs.files)
+        for key in ours.files:
+            np.testing.assert_allclose(ours[key].astype(float), theirs[key].astype(float), rtol=0.02, atol=2e-3, err_msg=key)
+    assert (sources / "cut" / "losses.png").exists()
