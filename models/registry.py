@@ -24,8 +24,8 @@ BUILTIN_WEIGHTS = Path(__file__).parent / "weights" / "builtin.npz"
 HEAD_OF_ROLE = {"depth": "inverse_depth", "people": "regions", "saliency": "saliency"}
 ANSWERS = {"depth": "inverse_depth", "people": "people", "saliency": "saliency", "object": "object"}  # names outside and in `readable`
 # Input sizes (h, w) of the built-in network, few, so that a photo between 9:16 and 16:9 is squeezed by 17 % at most. All are near
-# 145,000 pixels: with the same weights, soft-edge F1 on the development sets rose from 0.334 at 90,000 to 0.386, and to 0.400
-# at 197,000, boundary F1 of people from 0.531 to 0.579 and 0.600.
+# 145,000 pixels: with the second run's weights, soft-edge F1 on the development sets rose from 0.334 at 90,000 to 0.386, boundary F1
+# of people from 0.531 to 0.579. With the third's, 197,000 brought 0.405 for 0.387 and 0.608 for 0.592, and one false alarm.
 INPUT_SIZES = ((384, 384), (320, 448), (288, 512), (448, 320), (512, 288))
 
 
