@@ -33,7 +33,9 @@ from PIL import Image, ImageOps
 from models.outlines import pull_person_forward, snap_edges
 
 IGNORE = 255
-STORED_SHORT_SIDE = 480  # at most: the smallest crop (below) is then about as sharp as what inference sees, 288 to 384 pixels high
+STORED_SHORT_SIDE = (
+    480  # at most: the smallest crop (below) is then about as sharp as what inference sees, 288 to 384 pixels high
+)
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 CROP_SHARE = (0.62, 1.0)  # of the largest crop that fits: subjects appear up to 1.6 times larger than in the whole photo
 ASPECT_JITTER = 0.2  # log range: photos squeezed by 20 % are still plausible, and some sources come squashed

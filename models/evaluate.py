@@ -32,7 +32,9 @@ TIMED_PASSES = 20
 
 DEPTH_SETS = ("nyu_v2_labeled", "middlebury_stereo", "phone_depth_eval", "person_rgbd_uva", "person_rgbd_tang2019")
 METRIC_SETS = {"nyu_v2_labeled", "person_rgbd_uva", "person_rgbd_tang2019"}
-PERSON_ONLY_SET = "person_rgbd_tang2019"  # has depth on one person only: for depth it is shown, not averaged; its mask is the person
+PERSON_ONLY_SET = (
+    "person_rgbd_tang2019"  # has depth on one person only: for depth it is shown, not averaged; its mask is the person
+)
 SCENE_SETS = set(DEPTH_SETS) - {PERSON_ONLY_SET}
 EDGE_SETS = {"nyu_v2_labeled", "middlebury_stereo", "phone_depth_eval"}  # dense truth, no holes beside outlines
 PEOPLE_SETS = ("human_seg_290", "ccp_people", "cfc_groups", "coco256")
@@ -40,7 +42,18 @@ ONE_LABELLED = {"ccp_people"}  # bystanders have no mask there
 UNSEEN_SETS = ("middlebury_stereo", "phone_depth_eval", "person_rgbd_uva", "person_rgbd_tang2019")
 SALIENCY_SETS = ("osie_saliency", "ecssd_saliency")
 
-HIGHER_IS_BETTER = {"d<1.25", "edge F1", "edge F1, repaired", "person IoU", "boundary F1", "head IoU", "CC", "SIM", "F", "object F"}
+HIGHER_IS_BETTER = {
+    "d<1.25",
+    "edge F1",
+    "edge F1, repaired",
+    "person IoU",
+    "boundary F1",
+    "head IoU",
+    "CC",
+    "SIM",
+    "F",
+    "object F",
+}
 COLUMNS = {
     "Depth": ("rmse/std", "d<1.25", "ordinal error", "edge F1", "edge F1, repaired", "misordering", "misordering, repaired"),
     "People": ("person IoU", "boundary F1", "head IoU", "false alarm"),
@@ -383,7 +396,10 @@ def _counted(counts, folder, columns):
 def report(means, absent, counts, milliseconds, sheets, command):
     """The report in Markdown."""
     names, lines = list(means), ["# The networks, measured", "", f"`{command}`", ""]
-    lines += [f"No training run has read {', '.join(UNSEEN_SETS)}; the first run had read photos of the others that are held out now.", ""]
+    lines += [
+        f"No training run has read {', '.join(UNSEEN_SETS)}; the first run had read photos of the others that are held out now.",
+        "",
+    ]
     over = {name: means[name]["mean"] for name in names}
     for title, columns in COLUMNS.items():
         columns = [c for c in columns if any(c in over[name] for name in names)]
@@ -433,7 +449,9 @@ def main(argv=None):
     counts = Counter((name, truth.folder, column) for name, truth, scores in photos for column in scores)
     for name, predictor in predictors.items():
         if isinstance(predictor, FolderPredictor) and not predictor.found:
-            parser.error(f"--predictions {name}={predictor.folder}: holds no map of any photo, see --help for the names it should have")
+            parser.error(
+                f"--predictions {name}={predictor.folder}: holds no map of any photo, see --help for the names it should have"
+            )
     sheets = write_sheets(args.output, photos, predictors, "built-in")
     command = "python -m models.evaluate " + " ".join(argv if argv is not None else sys.argv[1:])
     text = report(means, absent, counts, milliseconds, sheets, command)

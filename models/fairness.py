@@ -4,8 +4,9 @@
 
 Photos with a person mask are taken from the development sets (see `models.evaluate`) and put into groups by what can be seen
 in them; FEATURES says how. Each score is averaged over a group; the gap is that between the best and the worst one, with
-a 95 % interval from bootstrapped photos. RUN is the output of `cinematic-photos run --library-root DATA` over the same photos: its
-records bring artifact scores, kept saliency and rejections; EVALUATION a report of `models.evaluate`, whose tables the card repeats.
+a 95 % interval from bootstrapped photos. RUN is the output of `cinematic-photos run --library-root DATA` over the same photos:
+its records bring artifact scores, kept saliency and rejections; EVALUATION a report of `models.evaluate`, whose tables the card
+repeats.
 
 What is estimated from pixels is an estimate: the tone is the individual typology angle of the face as it appears in the photo,
 light and white balance included, and a face that the network misses has none.
@@ -28,12 +29,15 @@ SMALLEST_GROUP = 5  # photos; of fewer no mean is told
 # Individual typology angle in degrees (Chardon et al. 1991): its six classes in pairs, about Fitzpatrick I-II, III-IV, V-VI.
 SKIN_TONES = ((41.0, "light"), (10.0, "medium"), (-np.inf, "dark"))
 SKIN_YCRCB = ((0, 133, 77), (255, 173, 127))  # Chai and Ngan 1999: chroma of skin of all tones
-FEWEST_SKIN_PIXELS, LEAST_SKIN = 40, 0.4  # of a face's pixels in a photo of 512, and of its area: else it is hair, a mask or a back
+FEWEST_SKIN_PIXELS, LEAST_SKIN = (
+    40,
+    0.4,
+)  # of a face's pixels in a photo of 512, and of its area: else it is hair, a mask or a back
 HAIR_LIGHTNESS = 22.0  # CIE L*: what is darker is hair or says nothing
 LIT = 60  # percentile of the skin's lightness: what is above it is not in shade
 HIGHLIGHT, MOST_GAIN = 0.95, 2.0  # where a well exposed photo has its highlights; darker photos are brightened up to this factor
-# Where in a head's box the skin is, of its width and height: below hair and hat, above beard and collar. On the whole head, dark hair
-# had made most light faces of the development sets "dark".
+# Where in a head's box the skin is, of its width and height: below hair and hat, above beard and collar. On the whole head, dark
+# hair had made most light faces of the development sets "dark".
 FACE = {"centre": (0.5, 0.58), "radii": (0.28, 0.24)}
 BRIGHTNESS = ((0.6, "bright"), (0.35, "middling"), (-np.inf, "dark"))  # mean luma of the photo (choice)
 SIZES = ((0.25, "large"), (0.05, "middling"), (-np.inf, "small"))  # the largest person's share of the photo (choice)
@@ -122,7 +126,7 @@ def read_records(folder):
 
 
 def measure(truths, predict, data, records=None):
-    """Scores and groups of every photo below `data` that shows a person by its truth. Returns a list of dictionaries, one a photo."""
+    """Scores and groups of every photo below `data` that shows a person by its truth: a list of dictionaries, one a photo."""
     rows = []
     for truth in truths:
         if truth.person is None or truth.person.mean() <= 0.001:
@@ -241,7 +245,9 @@ def main(argv=None):
     records = read_records(args.records) if args.records else {}
     rows = measure(truths, evaluate.BuiltinPredictor(), args.data, records)
     if args.records and not any("rejected" in row for row in rows):
-        parser.error(f"--records {args.records} knows none of the photos: it must be the output of a run with --library-root {args.data}")
+        parser.error(
+            f"--records {args.records} knows none of the photos: it must be the output of a run with --library-root {args.data}"
+        )
     if not rows:
         parser.error(f"{args.data} holds no photo with a person mask: {', '.join(evaluate.PEOPLE_SETS)}")
     found = tables(rows)

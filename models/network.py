@@ -19,8 +19,9 @@ from models.encoder import BATCH_NORM_EPSILON, build_encoder, normalised
 HEADS = ("inverse_depth", "regions", "saliency")
 STRIDE = 32  # input sides are multiples of it
 OUTPUT_STRIDE = 2  # heads answer at half the input's resolution
-# Saliency of both maps, see `readable`. On the development sets (OSIE CC, ECSSD F) this product reached 0.67 and 0.84; with a floor
-# of 0.1 and a BESIDE of 0.05 0.64 and 0.87, with 0.03 and 0.4 0.70 and 0.78; fixations alone 0.74 and 0.61, objects alone 0.92 of F.
+# Saliency of both maps, see `readable`. On the development sets (OSIE CC, ECSSD F) this product reached 0.67 and 0.84; with a
+# floor of 0.1 and a BESIDE of 0.05 0.64 and 0.87, with 0.03 and 0.4 0.70 and 0.78; fixations alone 0.74 and 0.61, objects alone
+# an F of 0.92.
 OBJECT_FLOOR = 0.03  # of the peak: what a pixel of the object counts where no eye rests
 BESIDE = 0.1  # what a peak counts that belongs to no object: signs, second faces
 

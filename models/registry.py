@@ -22,10 +22,16 @@ ROLES = ("depth", "people", "saliency")
 BUILTIN = "builtin"
 BUILTIN_WEIGHTS = Path(__file__).parent / "weights" / "builtin.npz"
 HEAD_OF_ROLE = {"depth": "inverse_depth", "people": "regions", "saliency": "saliency"}
-ANSWERS = {"depth": "inverse_depth", "people": "people", "saliency": "saliency", "object": "object"}  # names outside and in `readable`
+ANSWERS = {
+    "depth": "inverse_depth",
+    "people": "people",
+    "saliency": "saliency",
+    "object": "object",
+}  # names outside and in `readable`
 # Input sizes (h, w) of the built-in network, few, so that a photo between 9:16 and 16:9 is squeezed by 17 % at most. All are near
-# 145,000 pixels: with the second run's weights, soft-edge F1 on the development sets rose from 0.334 at 90,000 to 0.386, boundary F1
-# of people from 0.531 to 0.579. With the third's, 197,000 brought 0.405 for 0.387 and 0.608 for 0.592, and one false alarm.
+# 145,000 pixels: with the second run's weights, soft-edge F1 on the development sets rose from 0.334 at 90,000 to 0.386,
+# boundary F1 of people from 0.531 to 0.579. With the third's, 197,000 brought 0.405 for 0.387 and 0.608 for 0.592, and a false
+# alarm.
 INPUT_SIZES = ((384, 384), (320, 448), (288, 512), (448, 320), (512, 288))
 
 
@@ -73,7 +79,7 @@ ADAPTERS = {
     "midas_v21_small_lite": Adapter(
         size=(256, 256), offset=(123.675, 116.28, 103.53), scale=(1 / 58.395, 1 / 57.12, 1 / 57.375), meaning="inverse_depth"
     ),
-    # DeepLabV3 on PASCAL VOC, the .tflite file of https://tfhub.dev/tensorflow/lite-model/deeplabv3/1/metadata/2: logits of 21 classes
+    # DeepLabV3 on PASCAL VOC, the .tflite file of https://tfhub.dev/tensorflow/lite-model/deeplabv3/1/metadata/2: 21 logits
     "deeplabv3_pascal": Adapter(size=(257, 257), offset=(127.5,) * 3, scale=(1 / 127.5,) * 3, meaning="logits", person_class=15),
     # the quantised export of the same, whose arg-max is part of the graph
     "deeplabv3_pascal_labels": Adapter(size=(513, 513), scale=(1.0,) * 3, dtype="uint8", meaning="labels", person_class=15),
@@ -222,7 +228,9 @@ class External:
         if out.ndim != 2 and not (out.ndim == 3 and self.role == "people" and adapter.meaning != "labels"):
             raise ModelError(f"{self.handle} answers with shape {shape}, its adapter for {self.role} expects one map.")
         if not np.isfinite(out).all():
-            raise ModelError(f"{self.handle} answers with values that are no numbers: its adapter gives it another input than it wants.")
+            raise ModelError(
+                f"{self.handle} answers with values that are no numbers: its adapter gives it another input than it wants."
+            )
         return getattr(self, f"_read_{self.role}")(out)
 
     def _read_depth(self, out):
@@ -355,7 +363,7 @@ def _try(models):
 
 
 def check(models):
-    """Raises ModelError where a network from elsewhere among {role: model} cannot be loaded, or does not answer as its adapter says.
+    """Raises ModelError where a network from elsewhere among {role: model} cannot be loaded, or answers not as its adapter says.
 
     In a process of its own: a process that has run TensorFlow must not fork workers.
     """
@@ -366,4 +374,6 @@ def check(models):
         try:
             pool.submit(_try, external).result()
         except BrokenProcessPool as error:
-            raise ModelError(f"Loading {', '.join(external.values())} ended the process that tried: the file may be damaged.") from error
+            raise ModelError(
+                f"Loading {', '.join(external.values())} ended the process that tried: the file may be damaged."
+            ) from error

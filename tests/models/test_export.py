@@ -1,7 +1,6 @@
 """The network leaves the house as a SavedModel that answers as it does inside."""
 
 import cv2
-import numpy as np
 import pytest
 from skimage import data
 

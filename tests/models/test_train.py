@@ -61,7 +61,9 @@ def test_a_large_photo_is_stored_no_larger_than_crops_need(sources):
     assert max(min(sample.photo.shape[:2]) for sample in samples) == corpus.STORED_SHORT_SIDE
 
 
-@pytest.mark.parametrize("label, entry", [("depth", ["labels:nowhere"]), ("person_masks", "nowhere"), ("object", "labels:nowhere")])
+@pytest.mark.parametrize(
+    "label, entry", [("depth", ["labels:nowhere"]), ("person_masks", "nowhere"), ("object", "labels:nowhere")]
+)
 def test_labels_that_are_not_there_stop_the_training_before_it_begins(sources, label, entry):
     with pytest.raises(ValueError, match="photos names .*nowhere"):
         corpus.read_source({"photos": "photos", label: entry}, sources / "data", sources / "labels")
