@@ -67,6 +67,14 @@ class Path:
     def __len__(self):
         return len(self.positions)
 
+    def part(self, count):
+        """A Path of `count` of these poses, evenly spread, the first and the last among them; of all where they are fewer."""
+        chosen = np.unique(np.linspace(0, len(self) - 1, count).round().astype(int))
+        return Path(self.positions[chosen], self.rotations[chosen])
+
+
+AT_REST = Path(np.zeros((1, 3)), np.eye(3)[None])  # where the photo was taken
+
 
 def turn_to_pivot(position, pivot):
     """Rotation (3, 3), world to camera, that shows `pivot` from `position` where the photo shows it.
@@ -85,20 +93,21 @@ def ease(t):
     return t * t * t * (t * (6.0 * t - 15.0) + 10.0)
 
 
-def arc(phases, travel, dolly, pivot):
-    """Poses on a line through the photo's own viewpoint, turned to a pivot.
+def swing(frames, loop=False):
+    """Phases (frames,) of a way from -1 to 1, eased at both ends; a loop goes there and back and ends before it."""
+    if loop:
+        return -np.cos(2 * math.pi * np.arange(frames) / frames)
+    return 2 * ease(np.linspace(0, 1, frames)) - 1
 
-    Args:
-      phases: (n,) in [-1, 1]; 0 is the photo's viewpoint.
-      travel: (2,) x and y of the position at phase 1.
-      dolly: distance moved towards the scene at phase 1 (and away from it at -1).
-      pivot: (3,) the point that stays where the photo shows it.
 
-    Returns:
-      Path of n poses.
-    """
-    reach = np.array([travel[0], travel[1], -dolly])
-    positions = np.asarray(phases, float)[:, None] * reach
+def revolution(frames, loop=False):
+    """Angles (frames,) of a full turn from 0 to 2 pi, eased; a loop has constant speed, its last frame precedes its first."""
+    return 2 * math.pi * (np.arange(frames) / frames if loop else ease(np.linspace(0, 1, frames)))
+
+
+def looking_at(positions, pivot):
+    """Path of poses at positions (n, 3), turned so that the point `pivot` (3,) stays where the photo shows it."""
+    positions = np.asarray(positions, float)
     return Path(positions, np.stack([turn_to_pivot(p, pivot) for p in positions]))
 
 

@@ -37,6 +37,21 @@ out vec4 colour;
 void main() { colour = vec4(texture(photo, texel).rgb, 1.0); }
 """
 
+# What `renderer.stretch` measures, at full resolution: red carries the label through, green the stretch, up to STRETCH_SCALE.
+STRETCH_SCALE = 8.5  # so that a stretch of 3 is the 90th of 255 levels
+STRETCH_SHADER = f"""#version 330 core
+in vec2 texel;
+uniform sampler2D photo;
+uniform vec2 extent;
+out vec4 colour;
+void main() {{
+    vec2 across = dFdx(texel) * extent, down = dFdy(texel) * extent;
+    float total = dot(across, across) + dot(down, down), determinant = across.x * down.y - across.y * down.x;
+    float least = sqrt(max(0.5 * (total - sqrt(max(total * total - 4.0 * determinant * determinant, 0.0))), 1e-9));
+    colour = vec4(texture(photo, texel).r, min(1.0 / least, {STRETCH_SCALE}) / {STRETCH_SCALE}, 0.0, 1.0);
+}}
+"""
+
 
 class GLUnavailable(RuntimeError):
     """No GL context can be had on this machine. The message says what to install."""
@@ -120,30 +135,47 @@ class Context:
         if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
             raise GLUnavailable(f"The GL driver refuses a {self.width}x{self.height} picture: {INSTALL}.")
 
-    def _program(self):
+    def _program(self, fragment_shader):
         from OpenGL.GL import shaders
 
         gl = self.gl
-        stages = ((VERTEX_SHADER, gl.GL_VERTEX_SHADER), (FRAGMENT_SHADER, gl.GL_FRAGMENT_SHADER))
+        stages = ((VERTEX_SHADER, gl.GL_VERTEX_SHADER), (fragment_shader, gl.GL_FRAGMENT_SHADER))
         program = gl.glCreateProgram()
         for source, kind in stages:
             gl.glAttachShader(program, shaders.compileShader(source, kind))
         gl.glLinkProgram(program)
         return program
 
-    def frames(self, layers, window, path):
+    def stretch(self, layers, window, path, lens):
+        """How much the frames of a path draw the photo out, where `renderer.stretch` measures it on a copy.
+
+        Args:
+          layers: pairs of Mesh and labels (h, w) uint8, below 255; near to far.
+          window, path: as of `frames`.
+          lens: the photo's Lens.
+
+        Yields:
+          ((height, width) float32 stretch, at most STRETCH_SCALE; (height, width) uint8 labels) a frame.
+        """
+        extent = self.width * 2 * lens.half_width / window.width, self.height * 2 * lens.half_height / window.height
+        pictures = [(mesh, np.repeat(labels[..., None], 3, axis=2)) for mesh, labels in layers]
+        for frame in self.frames(pictures, window, path, STRETCH_SHADER, extent):
+            yield frame[..., 1] * np.float32(STRETCH_SCALE / 255), frame[..., 0]
+
+    def frames(self, layers, window, path, fragment_shader=FRAGMENT_SHADER, extent=(1.0, 1.0)):
         """Draws a path.
 
         Args:
           layers: pairs of Mesh and its picture (h, w, 3) uint8, near to far; the colour space is passed through.
           window: the Window that every frame shows.
           path: the Path, one pose a frame.
+          fragment_shader: what is drawn; STRETCH_SHADER needs `extent`, the photo's whole size in pixels of a frame.
 
         Yields:
           (height, width, 4) uint8 a frame, first row on top; alpha is 0 where no layer was drawn.
         """
         gl = self.gl
-        program = self._program()
+        program = self._program(fragment_shader)
         gl.glUseProgram(program)
         gl.glViewport(0, 0, self.width, self.height)
         gl.glEnable(gl.GL_DEPTH_TEST)
@@ -156,6 +188,8 @@ class Context:
         near, far = max(0.05, 0.5 * (depths.min() - reach)), 2.0 * (depths.max() + reach)
         view_to_clip = projection(window, near, far)
         location = gl.glGetUniformLocation(program, "projection_view")
+        if fragment_shader == STRETCH_SHADER:
+            gl.glUniform2f(gl.glGetUniformLocation(program, "extent"), *extent)
         frame = np.empty((self.height, self.width, 4), np.uint8)
         for position, rotation in zip(path.positions, path.rotations, strict=True):
             view = np.eye(4)

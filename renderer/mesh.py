@@ -8,6 +8,9 @@ import numpy as np
 from renderer.camera import unproject
 
 BLOCK = 4  # cells to a block's side: 2 leaves twice the triangles, 8 wastes most of a block at every edge
+GRID_MULTIPLE = (
+    2 * BLOCK
+)  # of a grid's cells a side, so that copies of it at every fourth and every eighth vertex end at its border
 FLAT_TOLERANCE = 0.005  # of inverse depth: 59 dB against the full grid on a 12-megapixel portrait at 1080x1440
 
 
@@ -83,8 +86,8 @@ def _block_is_flat(depth):
 
 def grid_shape(photo_width, photo_height, long_side):
     """(rows, columns) of vertices: whole blocks, near the photo's aspect, `long_side` cells along the long side."""
-    scale = long_side / max(photo_width, photo_height) / BLOCK
-    return tuple(max(2, round(s * scale)) * BLOCK + 1 for s in (photo_height, photo_width))
+    scale = long_side / max(photo_width, photo_height) / GRID_MULTIPLE
+    return tuple(max(1, round(s * scale)) * GRID_MULTIPLE + 1 for s in (photo_height, photo_width))
 
 
 def extrude(inverse_depth, lens):

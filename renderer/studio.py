@@ -55,7 +55,7 @@ class Reel:
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """What came of it: bytes of an MP4 and of a JPEG of its middle frame, pixels without surface, the child's CPU seconds."""
+    """What came of it: bytes of an MP4 and of a JPEG of the frame nearest to the photo, pixels without surface, CPU seconds."""
 
     mp4: bytes
     poster: bytes
@@ -66,12 +66,13 @@ class Film:
 def draw(reel):
     """Draws and encodes a Reel in this process, one frame in memory at a time."""
     start, poster, uncovered = time.process_time(), b"", 0
+    nearest = np.linalg.norm(reel.path.positions, axis=1).argmin()
 
     def frames(context):
         nonlocal poster, uncovered
         for index, frame in enumerate(context.frames(reel.layers, reel.window, reel.path)):
             uncovered += frame.shape[0] * frame.shape[1] - cv2.countNonZero(cv2.extractChannel(frame, 3))
-            if index == len(reel.path) // 2:
+            if index == nearest:
                 poster = encode.jpeg(frame)
             yield frame
 

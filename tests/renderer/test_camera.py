@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from renderer.camera import FAR, NEAR, Lens, arc, distance, ease, project, unproject
+from renderer.camera import FAR, NEAR, Lens, distance, ease, looking_at, project, revolution, swing, unproject
 
 LENS = Lens.of_photo(400, 300)
 AT_REST = np.zeros(3), np.eye(3)
@@ -19,6 +19,11 @@ pivots = st.builds(lambda x, y, d: unproject(np.array([x, y]), d, LENS), shares,
 travels = st.builds(lambda x, y: np.array([x, y]), st.floats(-0.6, 0.6), st.floats(-0.6, 0.6))
 dollies = st.floats(-0.8, 0.8)  # short of NEAR, where the camera would stand in the nearest surface
 phases = st.lists(st.floats(-1, 1), min_size=1, max_size=5)
+
+
+def arc(phases, travel, dolly, pivot):
+    """Poses along a straight way through the photo's viewpoint."""
+    return looking_at(np.outer(phases, [*travel, -dolly]), pivot)
 
 
 def on_axis(away):
@@ -130,3 +135,56 @@ def test_ease_starts_and_stops_without_speed_and_without_acceleration(order, pea
 
 def test_ease_has_a_bounded_jerk():
     assert np.abs(np.diff(ease(np.arange(0, 1 + STEP / 2, STEP)), 3)).max() / STEP**3 <= 60 + 1e-3  # rounding: 1e-16 / STEP^3
+
+
+FRAMES, SECONDS = 90, 3.0
+
+
+def jerk(places, loop):
+    """Largest third derivative of places (n,) over a clip, as differences between its frames, in units a second cubed."""
+    step = SECONDS / (len(places) if loop else len(places) - 1)
+    if loop:
+        places = np.concatenate([places, places[:3]])
+    return np.abs(np.diff(places, 3)).max() / step**3
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_swing_has_no_jerk_to_speak_of(loop):
+    """Of a way of length 2: 60 / T^3 for the eased, (2 pi / T)^3 / 2 for the sine, times that length."""
+    bound = 2 * max(60, (2 * math.pi) ** 3 / 2) / SECONDS**3
+    assert jerk(swing(FRAMES, loop), loop) <= 1.05 * bound
+
+
+def test_a_swing_runs_from_end_to_end_and_never_back():
+    phases = swing(FRAMES)
+    assert (phases[0], phases[-1]) == (-1, 1)
+    assert (np.diff(phases) > 0).all()
+
+
+def test_a_loop_of_a_swing_runs_there_and_back():
+    phases = swing(FRAMES, loop=True)
+    assert phases.min() == -1
+    assert phases.max() == pytest.approx(1)
+    assert phases[1:] == pytest.approx(phases[:0:-1])  # as it went
+
+
+@pytest.mark.parametrize("motion", [swing, lambda *a: np.cos(revolution(*a)), lambda *a: np.sin(revolution(*a))])
+def test_a_loop_repeats_without_a_jump(motion):
+    """From the last frame to the first is a step like those beside it: no stop, and no frame shown twice."""
+    places = motion(FRAMES, True)
+    steps = np.diff(np.concatenate([places[-3:], places[:3]]))
+    assert np.abs(np.diff(steps)).max() < 0.006
+
+
+def test_a_revolution_is_a_full_turn_that_starts_and_stops_softly():
+    angles = revolution(FRAMES)
+    assert (angles[0], angles[-1]) == pytest.approx((0, 2 * math.pi))
+    assert np.diff(angles)[[0, -1]].max() < 0.01 * np.diff(angles).max()
+
+
+def test_a_part_of_a_path_keeps_its_ends():
+    path = arc(np.linspace(-1, 1, 9), np.array([0.1, 0.0]), 0.0, on_axis([2])[0])
+    part = path.part(4)
+    assert len(part) == 4
+    assert (part.positions[0] == path.positions[0]).all() and (part.positions[-1] == path.positions[-1]).all()
+    assert len(path.part(50)) == 9

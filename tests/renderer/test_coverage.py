@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from renderer.camera import Lens, Path, arc, unproject
+from renderer.camera import Lens, Path, looking_at, unproject
 from renderer.coverage import covered_window, outline_points
 from renderer.mesh import grid_points
 from renderer.stretch import stretch_map
@@ -47,7 +47,7 @@ def holes(depth, path, window):
 @given(depth_maps(), phases, travels, st.floats(-0.3, 0.3), pivots)
 @settings(deadline=None, max_examples=60)
 def test_every_pixel_of_the_window_is_covered_in_every_frame(depth, phases, travel, dolly, pivot):
-    path = arc(phases, travel, dolly, pivot)
+    path = looking_at(np.outer(phases, [*travel, -dolly]), pivot)
     window = covered_window(outline_points(depth, LENS), path)
     assume(window is not None)
     assert holes(depth, path, window) == 0
@@ -57,7 +57,7 @@ def test_every_pixel_of_the_window_is_covered_in_every_frame(depth, phases, trav
 @settings(deadline=None)
 def test_more_frames_never_leave_more_window(depth, travel, pivot):
     sides = outline_points(depth, LENS)
-    one, two = (covered_window(sides, arc(phases, travel, 0.0, pivot)) for phases in ([-1], [-1, 1]))
+    one, two = (covered_window(sides, looking_at(np.outer(phases, [*travel, 0.0]), pivot)) for phases in ([-1], [-1, 1]))
     assume(two is not None)
     assert one.left <= two.left < two.right <= one.right
     assert one.bottom <= two.bottom < two.top <= one.top

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from renderer.camera import Lens, Path, arc, distance
+from renderer.camera import Lens, Path, distance, looking_at
 from renderer.mesh import grid_points
 from renderer.stretch import ARTIFACT_STRETCH, step_gain, stretch_map
 
@@ -35,7 +35,7 @@ def seen_from(baseline, pivot=None):
     if pivot is None:
         path = Path(position[None], np.eye(3)[None])
     else:
-        path = arc([1.0], position[:2], 0.0, np.array([0, 0, -distance(pivot)]))
+        path = looking_at(position[None], np.array([0, 0, -distance(pivot)]))
     points = grid_points(depth, LENS)
     stretch, label = stretch_map(points, labels, np.ones(CELLS), path.positions[0], path.rotations[0], LENS, PIXELS)
     return stretch[PIXELS[0] // 2], label[PIXELS[0] // 2]

@@ -20,7 +20,7 @@ from skimage import data
 
 import renderer
 from renderer import encode, gl
-from renderer.camera import Lens, Window, arc, unproject
+from renderer.camera import Lens, Window, looking_at, unproject
 from renderer.coverage import covered_window, outline_points
 from renderer.mesh import extrude, grid_shape
 from renderer.studio import Reel, Studio, StudioCrashed
@@ -48,7 +48,7 @@ def filmed(travel=(0.08, 0.0)):
     y, x = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
     depth = 0.2 + 0.6 * np.exp(-((x - 0.48) ** 2 + (y - 0.35) ** 2) / 0.06)
     pivot = unproject(np.array([0.5, 0.5]), 0.5, LENS)
-    path = arc(np.linspace(-1, 1, FRAMES), np.array(travel), 0.0, pivot)
+    path = looking_at(np.outer(np.linspace(-1, 1, FRAMES), [*travel, 0.0]), pivot)
     bounds = covered_window(outline_points(depth, LENS), path)
     width = min(bounds.width, bounds.height * WIDTH / HEIGHT)
     window = Window(bounds.left, bounds.left + width, bounds.bottom, bounds.bottom + width * HEIGHT / WIDTH)
@@ -129,7 +129,7 @@ def test_at_rest_the_film_shows_the_photo(film, reel):
     assert psnr(decoded(film)[FRAMES // 2], crop(reel.window)) > 30
 
 
-def test_the_poster_is_the_middle_frame(film, reel):
+def test_the_poster_is_the_frame_at_rest(film, reel):
     poster = np.asarray(Image.open(io.BytesIO(film.poster)))
     assert psnr(poster, crop(reel.window)) > 30
 
