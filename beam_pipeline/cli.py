@@ -16,7 +16,7 @@ import beam_pipeline
 from models import registry
 from renderer import gl
 from renderer.studio import Studio, StudioCrashed
-from transforms.settings import ASPECTS, Settings
+from transforms.settings import ASPECTS, MOTIONS, Settings
 
 DONE, REFUSED, WRONG = 0, 1, 2
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
@@ -33,6 +33,8 @@ def _add_settings(parser, names):
         "width": "width of the clip in pixels, even",
         "seconds": "length of the clip",
         "fps": "frames a second",
+        "motion": f"of the camera: {', '.join(MOTIONS)}; auto takes the arc or push that tears least",
+        "loop": "there and back, so that the clip repeats without a jump",
         "parallax": "asked shift of the subject against its background, as a share of the frame's width",
         "min_parallax": "least shift that the search may fall back to",
         "artifact_budget": "artifact score above which the search lowers the parallax",

@@ -103,8 +103,9 @@ class Measures:
 
     artifact_score: float
     relative_parallax: float
+    motion: str  # arc, push or orbit
     direction: float  # radians, 0 = along x, counter-clockwise
-    dolly: float  # of travel
+    climb: float  # radians towards the scene
     largest_component: float  # share of the frame
     largest_head_component: float
     stretched_share: float
@@ -208,8 +209,9 @@ class Candidate:
     capture_time: str | None
     artifact_score: float
     relative_parallax: float
+    motion: str
     direction: float
-    dolly: float
+    climb: float
     largest_component: float
     largest_head_component: float
     stretched_share: float

@@ -21,7 +21,7 @@ def render(studio, shot, fps):
     """Draws and encodes a Shot in a `renderer.studio.Studio`.
 
     Returns:
-      Clip, its poster the middle frame.
+      Clip, its poster the frame nearest to the photo.
 
     Raises:
       Failed: the GL driver died over it.

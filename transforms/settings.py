@@ -8,6 +8,7 @@ import re
 from models.registry import ROLES
 
 ASPECTS = ("3:4", "9:16", "1:1", "4:3", "16:9", "original")
+MOTIONS = ("auto", "arc", "push", "orbit")
 MAX_RATIO = 4  # of the clip's sides; beyond it a panorama is a ribbon on any screen
 LIMITS = {  # what is sane at all; outside a value is a slip of the pen
     "width": (64, 4320),
@@ -31,10 +32,12 @@ class Settings:
     width: int = 1080  # pixels; the height follows from the aspect
     seconds: float = 3.0  # long enough to feel the move, short enough to loop in a story
     fps: int = 30  # H.264 players everywhere run it smoothly
+    motion: str = "auto"  # of the camera; auto takes the arc or push that tears least
+    loop: bool = False  # there and back, so that the clip can be repeated without a jump
     parallax: float = 0.04  # asked shift of subject against background, share of the frame's width
     min_parallax: float = 0.012  # below it the clip looks like a still (choice, by eye on the sample library)
-    artifact_budget: float = 2.0  # the search lowers the parallax until the score is below it (by eye on 84 ordinary photos)
-    max_artifact_score: float = 4.0  # above it a photo is rejected: at 5 streaks beside hair are seen, at 2 they are not
+    artifact_budget: float = 1.3  # the search lowers the parallax until the score is below it (by eye on 84 ordinary photos)
+    max_artifact_score: float = 2.6  # above it a photo is rejected: at 3.3 streaks beside hair are seen, at 1.3 they are not
     min_window: float = 0.55  # share of the tallest or widest possible crop that framing may shrink to
     min_side: int = 240  # pixels; smaller photos are thumbnails
     max_megapixels: float = 150.0  # refused from the header; the largest phone sensors give 108 and 200 binned to 50
@@ -46,6 +49,8 @@ class Settings:
     def __post_init__(self):
         if self.aspect not in ASPECTS and not re.fullmatch(r"[1-9]\d{0,3}:[1-9]\d{0,3}", self.aspect):
             raise ValueError(f"--aspect must be like 3:4 or `original`, got {self.aspect!r}")
+        if self.motion not in MOTIONS:
+            raise ValueError(f"--motion must be one of {', '.join(MOTIONS)}, got {self.motion!r}")
         for field in dataclasses.fields(self):  # 4 and 4.0 seconds are the same clip, and must have the same fingerprint
             value = getattr(self, field.name)
             if field.name not in LIMITS:

@@ -1,9 +1,9 @@
-"""The camera of each photo: a search over direction, dolly and amplitude that keeps what tears small and off the subject.
+"""The camera of each photo: a search over direction, dolly, start and amplitude for the move that tears least where it matters.
 
-Loss of a path, as the method describes it: at the path's ends, the pixels that show stretched mesh are grouped into
-connected components; a component of area a in a region of area A adds (a / A) ** 1.5, so that one large smear weighs
-more than many specks; the regions (padded head, body, background) are summed with weights that protect the subject.
-The artifact score is this loss times 100: one smear over 1 % of the background is 0.1, over 10 % of it 3.2.
+A move is a straight way or an ellipse about the photo's own viewpoint, turned to a pivot on the subject. Every candidate shifts
+the subject against its background equally far, so that no camera wins by hardly moving; many are compared on a coarse
+copy of the scene, the best refined on a fine one, and the amplitude is lowered until the loss (`transforms.artifacts`)
+is below the budget. Then the frame is chosen from what all frames cover.
 """
 
 import dataclasses
@@ -14,26 +14,34 @@ import numpy as np
 
 from renderer import camera, coverage
 from renderer.mesh import grid_points
-from renderer.stretch import ARTIFACT_STRETCH, step_gain, stretch_map
 from transforms import framing
-from transforms.elements import Measures, Rejected, RejectReason, Shot
+from transforms.artifacts import COARSE_STEP, FRAMES, STEP, ArtifactMeter, Tears
+from transforms.elements import Measures, Rejected, RejectReason, Scene, Shot
+from transforms.moves import DIRECTIONS, Gauge, Move, candidates, neighbours, presets
 from transforms.settings import MAX_RATIO
 from transforms.stage import Stage
 
-SEARCH_STEP = 4  # vertices: a 129x97 mesh, about 1 ms a pose; half of it blurs a finger away
-PIXELS_PER_CELL = 2  # of the search's pictures: a stretched cell of 1/128 shows in full from 1.5 on
-EXPONENT = 1.5  # between "sum of areas" (1) and "the largest alone" (2 and more); a choice
-REGION_WEIGHTS = (1.0, 3.0, 8.0)  # background, body, head: a torn face ruins the clip, torn leaves do not
-MIN_REGION = 0.01  # share of the frame: a smaller region is measured as if it had this area, or one speck decides
-PAD = (0.0, 0.02, 0.035)  # of the long side, how far body and head reach over their outlines
-DIRECTIONS = 12  # over half a turn: 15 degrees, which the refinement halves twice; a choice
-DOLLIES = (-0.5, 0.0, 0.5)  # towards or away, in units of the sideways travel
-REFINEMENTS = 2  # rounds of halved steps round the best
-FRAMING_ROUNDS = 4  # of path and frame; nearly always one, two where the frame shows a tear that the search did not count
-BISECTIONS = 5  # of the amplitude: 3 % of the asked parallax
-VERTICAL_COST = 0.15  # of the loss: sideways motion is what viewers expect; up and down must earn its place
+FINALISTS = 4  # of the coarse comparison that are measured on the fine copy
+REFINEMENTS = 3  # rounds of halved steps round the best
+FRAMING_ROUNDS = 10  # of path and frame; nearly always one or two, up to five more where the frame is not filled at first
+FRAME_STEP = 0.7  # by which a move shrinks whose frame is not filled
+LOWERED = 0.9  # of the asked parallax: a move that reached less is compared once more with others, at what it reached
+ALIKE = 0.05  # relative: of two parallaxes so near to each other the one that tears less is taken
+NEGLIGIBLE = 0.02  # a loss of which nothing is seen: one smear over 0.3 % of the background
+POOL = 32  # of the candidates are compared again at a lower amplitude
+LOOKS = 3  # at the candidates, each at the amplitude that the best of the last could have
+MAX_HEAD = 0.001  # of the frame: a larger piece of stretched mesh on a head is seen as a torn face (choice)
+GROWTH = 1.8  # power of the amplitude that losses grow with, about: the first guess when one is lowered
+BUDGET_TOLERANCE = 0.1  # relative: a loss so near to the budget, which is itself a choice, ends the lowering
+LOWERINGS = 5  # paths that are measured for it at most
+# Loss of the poses that the comparison measures to loss of the path, by their number: the far end of a way that starts at the
+# viewpoint, both ends of one that passes through it, four poses of an ellipse; with the growth that GROWTH says.
+END_SHARE = {1: 0.43, 2: 0.66, 4: 1.0}
+PARALLAX_TOLERANCE = 0.02  # relative, of the asked one: the frame shrinks a little after the path is chosen
 MIN_SPREAD = 0.08  # of inverse depth between subject and background; below it the depth is noise on a wall
 SUBJECT_SHARE = 0.5  # of the largest saliency: what counts as subject
+SUBJECT_STEP = 2  # cells: a quarter of them tell the same medians
+KEPT_STEP = 4  # cells: the share of saliency that a frame keeps is told to a per mille by these
 MIN_SUBJECT = 0.002  # share of the photo: a smaller head or person is a passer-by, or noise
 BACKGROUND_QUANTILE = 0.2  # of what is not the subject: behind most of it, and no outlier
 
@@ -45,12 +53,14 @@ class Subject:
     Attributes:
       inverse_depth: in [0, 1], of the subject.
       spread: of inverse depth between the subject and its background.
-      pivot: (x, y) in [0, 1] on the photo, x right, y down.
+      pivot: (x, y) in [0, 1] on the photo, x right, y down: its middle.
+      variance: (x, y) of its places about the middle.
     """
 
     inverse_depth: float
     spread: float
     pivot: tuple[float, float]
+    variance: tuple[float, float]
 
 
 def _weighted_median(values, weights):
@@ -82,201 +92,305 @@ def find_subject(depth, saliency, regions):
         float((inside * (x + 0.5)).sum() / total / depth.shape[1]),
         float((inside * (y + 0.5)).sum() / total / depth.shape[0]),
     )
-    return Subject(near, float(max(near - behind, before - near)), pivot)
-
-
-def padded_regions(regions):
-    """Regions (h, w) uint8 with body and head grown over their outlines, where the tears are; head over body."""
-    out = np.zeros_like(regions)
-    for label in (1, 2):
-        radius = max(1, round(PAD[label] * max(regions.shape)))
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-        out[cv2.dilate((regions >= label).astype(np.uint8), kernel) > 0] = label
-    return out
+    variance = (
+        float((inside * ((x + 0.5) / depth.shape[1] - pivot[0]) ** 2).sum() / total),
+        float((inside * ((y + 0.5) / depth.shape[0] - pivot[1]) ** 2).sum() / total),
+    )
+    return Subject(near, float(max(near - behind, before - near)), pivot, variance)
 
 
 @dataclasses.dataclass(frozen=True)
-class Tears:
-    """What a path shows of stretched mesh. `loss` as above; areas as shares of the frame."""
+class View:
+    """What is known of a scene before any move: its subject, its heads, and the frame at rest.
 
-    loss: float
-    share: float
-    largest: float
-    largest_head: float
-
-
-class ArtifactMeter:
-    """Measures paths on a low-resolution copy of a scene.
-
-    Args:
-      scene: the Scene.
-      window: what the frames show; tears outside it do not count.
+    Attributes:
+      width, height: of the clip, pixels.
+      subject: the Subject; gauge: its Gauge; pivot: (3,) the world point that the camera turns to.
+      heads: those that must stay whole.
+      outline: the mesh's Outline, from `renderer.coverage`.
+      whole: Window of the photo; first: the frame of the asked aspect at rest.
     """
 
-    def __init__(self, scene, window):
-        layer = scene.layers[-1]
-        depth = layer.inverse_depth[::SEARCH_STEP, ::SEARCH_STEP].astype(float)
-        self.points, self.lens = grid_points(depth, scene.lens), scene.lens
-        self.gain = step_gain(layer.inverse_depth.astype(float), SEARCH_STEP)
-        cells = tuple(s - 1 for s in depth.shape)
-        labels = padded_regions(scene.regions)
-        self.labels = cv2.resize(labels, cells[::-1], interpolation=cv2.INTER_NEAREST)
-        self.shape = tuple(s * PIXELS_PER_CELL for s in cells)
-        self.crop = framing.cells_of(window, scene.lens, self.shape)
-        face_on = cv2.resize(labels, self.shape[::-1], interpolation=cv2.INTER_NEAREST)[self.crop]
-        areas = np.bincount(face_on.ravel(), minlength=3)[:3]
-        self.areas = np.maximum(areas, MIN_REGION * face_on.size)
-        self.evaluations = 0
+    scene: Scene
+    width: int
+    height: int
+    subject: Subject
+    gauge: Gauge
+    pivot: np.ndarray
+    heads: framing.Heads
+    outline: coverage.Outline
+    whole: camera.Window
+    first: camera.Window
 
-    def at(self, position, rotation):
-        """Tears of one pose."""
-        stretch, region = stretch_map(self.points, self.labels, self.gain, position, rotation, self.lens, self.shape)
-        torn, region = stretch[self.crop] >= ARTIFACT_STRETCH, region[self.crop]
-        loss = largest = largest_head = 0.0
-        for label, weight in enumerate(REGION_WEIGHTS):
-            _, _, stats, _ = cv2.connectedComponentsWithStats((torn & (region == label)).astype(np.uint8), connectivity=8)
-            areas = stats[1:, cv2.CC_STAT_AREA]
-            loss += weight * float(((areas / self.areas[label]) ** EXPONENT).sum())
-            if len(areas):
-                largest = max(largest, areas.max() / torn.size)
-                if label == 2:
-                    largest_head = areas.max() / torn.size
-        self.evaluations += 1
-        return Tears(100.0 * loss, float(torn.mean()), float(largest), float(largest_head))
-
-    def path(self, travel, dolly, pivot):
-        """Mean loss and worst areas over both ends of an arc."""
-        ends = camera.arc((-1.0, 1.0), travel, dolly, pivot)
-        tears = [self.at(p, r) for p, r in zip(ends.positions, ends.rotations, strict=True)]
-        return Tears(
-            float(np.mean([t.loss for t in tears])),
-            float(np.mean([t.share for t in tears])),
-            max(t.largest for t in tears),
-            max(t.largest_head for t in tears),
+    @staticmethod
+    def of(scene, settings):
+        """Raises Rejected: the photo's aspect is beyond any clip's, it is flat, or its heads do not fit the asked aspect."""
+        layer, lens = scene.layers[-1], scene.lens
+        width, height = settings.output_size(*layer.rgb.shape[1::-1])
+        if not 1 / MAX_RATIO <= width / height <= MAX_RATIO:
+            text = f"The photo's aspect gives a clip of {width}x{height}, beyond {MAX_RATIO}:1."
+            raise Rejected(RejectReason.FRAMING, text)
+        depth = layer.inverse_depth[:-1, :-1]
+        sparse = np.s_[::SUBJECT_STEP, ::SUBJECT_STEP]
+        subject = find_subject(depth[sparse], scene.saliency[sparse], scene.regions[sparse])
+        if subject.spread < MIN_SPREAD:
+            text = f"Subject and background differ by {subject.spread:.3f} of the depth range, below {MIN_SPREAD}."
+            raise Rejected(RejectReason.TOO_FLAT, text)
+        heads, whole = framing.Heads.of(layer.inverse_depth, scene.regions, lens), framing.photo_window(lens)
+        first = framing.choose_window(
+            whole, lens, width / height, scene.saliency, scene.regions == 2, heads.within(whole, lens, camera.AT_REST)
+        )
+        if first is None:
+            raise Rejected(
+                RejectReason.FRAMING, f"The heads do not fit into one frame of {width}:{height}; a wider --aspect shows them."
+            )
+        return View(
+            scene=scene,
+            width=width,
+            height=height,
+            subject=subject,
+            gauge=Gauge.of(subject, lens),
+            pivot=camera.unproject(np.array(subject.pivot), subject.inverse_depth, lens),
+            heads=heads,
+            outline=coverage.outline_points(layer.inverse_depth, lens),
+            whole=whole,
+            first=first,
         )
 
+    def saliency_kept(self, path, window):
+        """Share of the photo's saliency that a window shows, in the frame of a Path that shows least of it."""
+        layer, sparse = self.scene.layers[-1], np.s_[KEPT_STEP // 2 :: KEPT_STEP, KEPT_STEP // 2 :: KEPT_STEP]
+        points = grid_points(layer.inverse_depth, self.scene.lens)[:-1, :-1][sparse]
+        return framing.saliency_kept(points, self.scene.saliency[sparse], window, path.part(FRAMES))
 
-def search(meter, amplitude, minimum, budget, pivot):
-    """Finds the path with the least artifacts, then the largest amplitude that stays under the budget.
+    def frame(self, path, settings):
+        """The Window of a Path's frames, and its share of the largest at rest; raises Rejected where there is none."""
+        scene, ratio = self.scene, self.width / self.height
+        bounds = coverage.covered_window(self.outline, path)
+        share = framing.largest(bounds, ratio)[0] / framing.largest(self.whole, ratio)[0] if bounds else 0.0
+        if share < settings.min_window:
+            text = f"The mesh fills {share:.2f} of the widest crop in every frame, below {settings.min_window}."
+            raise Rejected(RejectReason.FRAMING, text)
+        keep = self.heads.within(bounds, scene.lens, path)
+        window = framing.choose_window(bounds, scene.lens, ratio, scene.saliency, scene.regions == 2, keep)
+        if window is None:
+            raise Rejected(RejectReason.FRAMING, "No frame shows all heads whole while the camera moves.")
+        return window, float(share)
+
+
+def excess(tears, budget):
+    """By what factor Tears exceed what is allowed: the budget of loss, and MAX_HEAD for the largest piece on a head."""
+    return max(tears.loss / max(budget, 1e-9), tears.largest_head / MAX_HEAD)
+
+
+class Search:
+    """Compares moves of equal parallax.
+
+    Args:
+      view: the View of a scene.
+      motion: which moves, one of `transforms.settings.MOTIONS`.
+      budget: loss that a path may have.
+    """
+
+    def __init__(self, view, motion, budget):
+        pivot = view.pivot[:2] / -view.pivot[2]
+        self.view, self.moves, self.budget = view, candidates(view.gauge, motion, pivot, view.whole), budget
+        self.coarse, self.fine = (ArtifactMeter(view.scene, view.first, step) for step in (COARSE_STEP, STEP))
+
+    def judge(self, meter, move, amplitude):
+        """(cost, Tears) of a move's path, from the poses where it tears most.
+
+        The cost is the loss, dearer for what viewers expect less and by all that tears a head.
+        """
+        if move.side.any():
+            angles = np.arange(4) * math.pi / 2
+            places = np.cos(angles)[:, None] * move.reach + np.sin(angles)[:, None] * move.side
+        else:
+            ends = [e + move.start for e in (-1, 1)]
+            places = np.array([e for e in ends if e])[:, None] * move.reach
+        tears = meter.mean(camera.looking_at(amplitude * places, self.view.pivot), END_SHARE[len(places)])
+        head = max(tears.largest_head / MAX_HEAD - 1, 0.0)
+        return (tears.loss + self.budget * head) * (1 + move.bias()) + 1e-3 * move.bias(), tears
+
+    def rank(self, moves, amplitude):
+        """[(Move, Tears)] of those moves that can be made, from the least cost on the coarse copy."""
+        moves = [move for move in moves if move.limit >= amplitude]
+        judged = [self.judge(self.coarse, move, amplitude) for move in moves]
+        order = sorted(range(len(moves)), key=lambda i: judged[i][0])
+        return [(moves[i], judged[i][1]) for i in order]
+
+    def refine(self, moves, amplitude):
+        """The Move with the least cost on the fine copy, of some moves and those about the best of them."""
+        cost, best = min((self.judge(self.fine, move, amplitude)[0], i) for i, move in enumerate(moves))
+        best, turn = moves[best], math.pi / DIRECTIONS
+        for _ in range(REFINEMENTS):
+            turn /= 2
+            for move in neighbours(self.view.gauge, best, turn):
+                if move.limit >= amplitude and (other := self.judge(self.fine, move, amplitude)[0]) < cost:
+                    cost, best = other, move
+        return best
+
+    def best(self, asked, least):
+        """The Move with the least cost at the amplitude that it can have, between `least` and `asked` (tangent units).
+
+        Raises Rejected where no move shifts the subject even that far without walking into the scene.
+        """
+        amplitude, moves = min(asked, max(move.limit for move in self.moves)), self.moves
+        if amplitude < least:
+            raise Rejected(RejectReason.TOO_FLAT, "No such move shifts the subject far enough without walking into the scene.")
+        for _ in range(LOOKS):  # what tears least at the asked amplitude need not at the one that it is lowered to
+            ranked = self.rank(moves, amplitude)
+            moves = [move for move, _ in ranked[:POOL]]
+            over = excess(ranked[0][1], self.budget)
+            if over <= 1 or amplitude <= least:
+                break
+            amplitude = max(amplitude * over ** (-1 / GROWTH), least)
+        self.pool = moves
+        return self.refine(moves[:FINALISTS], amplitude)
+
+    def again(self, amplitude):
+        """The same at an amplitude (tangent units) that was reached, of the moves that `best` was left with."""
+        return self.refine([move for move, _ in self.rank(self.pool, amplitude)[:FINALISTS]], amplitude)
+
+    @property
+    def evaluations(self):
+        return self.coarse.evaluations + self.fine.evaluations
+
+
+@dataclasses.dataclass(frozen=True)
+class Take:
+    """A move carried out: its amplitude, Path, Window, that window's share of the largest at rest, Tears, relative parallax."""
+
+    move: Move
+    amplitude: float
+    path: camera.Path
+    window: camera.Window
+    share: float
+    tears: Tears
+    parallax: float
+
+
+def better(one, other):
+    """Of two Takes the one with more parallax; where that is alike, the one that tears less."""
+    return max(one, other, key=lambda take: (round(math.log(take.parallax) / ALIKE), -take.tears.loss))
+
+
+def pose_path(move, amplitude, pivot, settings):
+    """The Path of a Move, one pose a frame of the clip."""
+    return camera.looking_at(move.positions(amplitude, settings.frames, settings.loop), pivot)
+
+
+def lower(meter, path_of, amplitude, least, budget):
+    """The largest amplitude, up to the given one, whose path tears no more than is allowed; the least where none does.
 
     Args:
       meter: an ArtifactMeter.
-      amplitude, minimum: asked and least half-length of the path.
-      budget: loss that the amplitude is lowered for.
-      pivot: (3,) world point.
+      path_of: function of an amplitude to its Path.
 
     Returns:
-      (direction in radians, dolly in units of travel, amplitude, Tears of that path).
+      (amplitude, Tears of its path).
+    """
+    low, high, size, found = least, amplitude, amplitude, None
+    for round_ in range(LOWERINGS):
+        tears = meter.along(path_of(size))
+        over = excess(tears, budget)
+        if over <= 1:
+            low, found = size, (size, tears)
+            if size == amplitude or over >= 1 - BUDGET_TOLERANCE:
+                return found
+        elif size <= least:
+            return size, tears
+        else:
+            high = size
+        guess = (1 - BUDGET_TOLERANCE / 4) * size * max(over, 1e-9) ** (-1 / GROWTH)
+        middle = 0.5 * (low + high)
+        if found is None and round_ > 0:  # the loss falls slower than GROWTH says
+            guess = min(guess, middle)
+        size = guess if low < guess < high else least if guess <= least and found is None else middle
+    return found or (least, meter.along(path_of(least)))
+
+
+def settle(view, meter, move, parallax, settings):
+    """Path and frame of a Move: the asked parallax, or less where the loss or the frame demands it.
+
+    The frame follows from the path, and from the frame what of the tears is seen and how much the asked parallax is: a few
+    rounds settle them.
+
+    Args:
+      view: a View; meter: an ArtifactMeter, whose window is set.
+      parallax: asked, share of the frame's width.
+
+    Returns:
+      Take.
     """
 
-    def measured(direction, dolly, size):
-        return meter.path(size * np.array([math.cos(direction), math.sin(direction)]), size * dolly, pivot)
+    def path_of(amplitude):
+        return pose_path(move, amplitude, view.pivot, settings)
 
-    def cost(direction, dolly):
-        bias = VERTICAL_COST * math.sin(direction) ** 2 + 0.02 * abs(dolly)  # a level path wins a tie
-        return measured(direction, dolly, amplitude).loss * (1 + bias) + 1e-3 * bias
-
-    grid = [(math.pi * i / DIRECTIONS, dolly) for i in range(DIRECTIONS) for dolly in DOLLIES]
-    best_cost, best = min((cost(*candidate), candidate) for candidate in grid)
-    turn, push = math.pi / DIRECTIONS, DOLLIES[-1]
-    for _ in range(REFINEMENTS):
-        turn, push = turn / 2, push / 2
-        around = [(best[0] + a * turn, best[1] + b * push) for a, b in ((-1, 0), (1, 0), (0, -1), (0, 1))]
-        best_cost, best = min((best_cost, best), *((cost(*candidate), candidate) for candidate in around))
-    return *best, *lower(meter, *best, amplitude, minimum, budget, pivot)
-
-
-def lower(meter, direction, dolly, amplitude, minimum, budget, pivot):
-    """The largest amplitude, up to the given one, whose loss stays under the budget; the least where none does; and its Tears."""
-
-    def measured(size):
-        return meter.path(size * np.array([math.cos(direction), math.sin(direction)]), size * dolly, pivot)
-
-    tears = measured(amplitude)
-    if tears.loss <= budget or amplitude <= minimum:
-        return amplitude, tears
-    low, high, tears = minimum, amplitude, measured(minimum)
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        there = measured(middle)
-        if there.loss <= budget:
-            low, tears = middle, there
-        else:
-            high = middle
-    return low, tears
+    amplitude = min(parallax * view.first.width, move.limit)
+    for _ in range(FRAMING_ROUNDS):
+        path = path_of(amplitude)
+        try:
+            window, share = view.frame(path, settings)
+        except Rejected:
+            least = min(settings.min_parallax, parallax) * view.first.width
+            if amplitude <= least:
+                raise
+            amplitude = max(FRAME_STEP * amplitude, least)
+            continue
+        meter.frame(window)
+        least = min(settings.min_parallax, parallax) * window.width
+        wanted = max(min(amplitude, parallax * window.width), least)
+        lowered, tears = lower(meter, path_of, wanted, least, settings.artifact_budget)
+        if lowered >= (1 - PARALLAX_TOLERANCE) * amplitude:
+            break
+        amplitude = lowered
+    else:
+        tears = meter.along(path)
+    return Take(move, amplitude, path, window, share, tears, view.gauge.of_path(path) / window.width)
 
 
 def shoot(scene, settings):
     """Chooses path and frame of a Scene.
 
     Returns:
-      Shot, whose window the scene covers in every frame.
+      Shot, whose window the scene covers in every frame, and which shows every head whole.
 
     Raises:
-      Rejected: too flat, or no frame of the asked aspect is left.
+      Rejected: too flat, no move of the asked kind, or no frame of the asked aspect is left.
     """
-    layer = scene.layers[-1]
-    height, width = layer.rgb.shape[:2]
-    clip_width, clip_height = settings.output_size(width, height)
-    if not 1 / MAX_RATIO <= clip_width / clip_height <= MAX_RATIO:
-        raise Rejected(
-            RejectReason.FRAMING, f"The photo's aspect gives a clip of {clip_width}x{clip_height}, beyond {MAX_RATIO}:1."
-        )
-    ratio, head = clip_width / clip_height, scene.regions == 2
-    depth = layer.inverse_depth[:-1, :-1]
-    subject = find_subject(depth, scene.saliency, scene.regions)
-    if subject.spread < MIN_SPREAD:
-        raise Rejected(
-            RejectReason.TOO_FLAT,
-            f"Subject and background differ by {subject.spread:.3f} of the depth range, below {MIN_SPREAD}.",
-        )
-    whole = framing.photo_window(scene.lens)
-    first = framing.choose_window(whole, scene.lens, ratio, scene.saliency, head)
-    pivot = camera.unproject(np.array(subject.pivot), subject.inverse_depth, scene.lens)
-    inverse_spread = subject.spread * (1 / camera.NEAR - 1 / camera.FAR)
-    per_travel = 2 * inverse_spread / first.width  # relative parallax a unit of half-length
-
-    least = min(settings.min_parallax, settings.parallax) / per_travel
-    meter = ArtifactMeter(scene, first)
-    direction, dolly, amplitude, _ = search(meter, settings.parallax / per_travel, least, settings.artifact_budget, pivot)
-    evaluations, outline = meter.evaluations, coverage.outline_points(layer.inverse_depth, scene.lens)
-    phases = 2 * camera.ease(np.linspace(0, 1, settings.frames)) - 1
-    # The frame follows from the path, and what of the tears is seen from the frame: a few rounds settle both.
-    for _ in range(FRAMING_ROUNDS):
-        travel = amplitude * np.array([math.cos(direction), math.sin(direction)])
-        path = camera.arc(phases, travel, dolly * amplitude, pivot)
-        bounds = coverage.covered_window(outline, path)
-        share = framing.largest(bounds, ratio)[0] / framing.largest(whole, ratio)[0] if bounds else 0.0
-        if share < settings.min_window:
-            text = f"The mesh fills {share:.2f} of the widest crop in every frame, below {settings.min_window}."
-            raise Rejected(RejectReason.FRAMING, text)
-        window = framing.choose_window(bounds, scene.lens, ratio, scene.saliency, head)
-        final = ArtifactMeter(scene, window)
-        shown = amplitude
-        amplitude, tears = lower(final, direction, dolly, amplitude, least, settings.artifact_budget, pivot)
-        evaluations += final.evaluations
-        if amplitude == shown:
-            break
-    else:
-        tears = final.path(travel, dolly * shown, pivot)
+    view = View.of(scene, settings)
+    search = Search(view, settings.motion, settings.artifact_budget)
+    widths = settings.parallax * view.first.width, min(settings.min_parallax, settings.parallax) * view.first.width
+    take = settle(view, search.fine, search.best(*widths), settings.parallax, settings)
+    if take.parallax < LOWERED * settings.parallax:
+        take = better(take, settle(view, search.fine, search.again(take.amplitude), settings.parallax, settings))
+    if settings.motion == "auto" and take.tears.loss > NEGLIGIBLE:
+        # No preset may do better at this parallax: where one does, by whatever the search did not compare, it is taken.
+        search.fine.frame(take.window)
+        for move in presets(view.gauge, take.amplitude):
+            if search.fine.along(pose_path(move, take.amplitude, view.pivot, settings)).loss < take.tears.loss:
+                take = better(take, settle(view, search.fine, move, settings.parallax, settings))
+                search.fine.frame(take.window)
     return Shot(
         scene=scene,
-        path=path,
-        window=window,
-        width=clip_width,
-        height=clip_height,
-        pivot=subject.pivot,
+        path=take.path,
+        window=take.window,
+        width=view.width,
+        height=view.height,
+        pivot=view.subject.pivot,
         measures=Measures(
-            artifact_score=tears.loss,
-            relative_parallax=float(shown * 2 * inverse_spread / window.width),
-            direction=float(direction),
-            dolly=float(dolly),
-            largest_component=tears.largest,
-            largest_head_component=tears.largest_head,
-            stretched_share=tears.share,
-            saliency_kept=framing.saliency_kept(window, scene.lens, scene.saliency),
-            window_share=float(share),
-            evaluations=evaluations,
+            artifact_score=take.tears.loss,
+            relative_parallax=take.parallax,
+            motion=take.move.motion,
+            direction=take.move.direction,
+            climb=take.move.climb,
+            largest_component=take.tears.largest,
+            largest_head_component=take.tears.largest_head,
+            stretched_share=take.tears.share,
+            saliency_kept=view.saliency_kept(take.path, take.window),
+            window_share=take.share,
+            evaluations=search.evaluations,
         ),
     )
 

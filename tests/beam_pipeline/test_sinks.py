@@ -21,8 +21,9 @@ from transforms.elements import Candidate, Clip, Failed, FailReason, Failure, Me
 MEASURES = Measures(
     artifact_score=0.25,
     relative_parallax=0.04,
+    motion="arc",
     direction=1.5,
-    dolly=-0.5,
+    climb=-0.3,
     largest_component=0.01,
     largest_head_component=0.0,
     stretched_share=0.02,

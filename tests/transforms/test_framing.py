@@ -5,8 +5,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from renderer.camera import Lens, Window
-from transforms.framing import choose_window, largest, photo_window, saliency_kept
+from renderer.camera import AT_REST, Lens, Window, looking_at
+from renderer.mesh import grid_uv
+from transforms.framing import Heads, choose_window, largest, photo_window, saliency_kept
 
 LENS = Lens.of_photo(4, 3)
 SHAPE = (30, 40)  # of the maps: square cells
@@ -31,6 +32,13 @@ def spot(x, y, radius=0.06):
     """(30, 40) bool: a disc at a place of the photo, x right and y down in [0, 1]; radius as share of the width."""
     rows, columns = np.indices(SHAPE) + 0.5
     return np.hypot(columns - x * SHAPE[1], rows - y * SHAPE[0]) <= radius * SHAPE[1]
+
+
+def kept(window, saliency):
+    """Share of saliency (30, 40) that a window shows at rest."""
+    xy = grid_uv(31, 41)[:-1, :-1] + 0.5 / np.array([40, 30])
+    points = np.dstack([(2 * xy[..., 0] - 1) * LENS.half_width, (1 - 2 * xy[..., 1]) * LENS.half_height, -np.ones(SHAPE)])
+    return saliency_kept(points, saliency, window, AT_REST)
 
 
 def shows(window, x, y):
@@ -75,7 +83,7 @@ def test_the_window_slides_to_where_the_interest_lies(ratio, place):
     saliency = spot(x, y).astype(float)
     window = choose_window(WHOLE, LENS, ratio, saliency, NO_HEAD)
     assert shows(window, x, y)
-    assert saliency_kept(window, LENS, saliency) > 0.9
+    assert kept(window, saliency) > 0.9
 
 
 @pytest.mark.parametrize("side", [0.12, 0.88])
@@ -91,12 +99,12 @@ def test_a_head_without_saliency_draws_nothing():
 
 @given(bounds(), ratios, saliencies)
 def test_the_share_of_saliency_kept_is_a_share(bounds, ratio, saliency):
-    assert 0 <= saliency_kept(choose_window(bounds, LENS, ratio, saliency, NO_HEAD), LENS, saliency) <= 1
+    assert 0 <= kept(choose_window(bounds, LENS, ratio, saliency, NO_HEAD), saliency) <= 1
 
 
 @given(saliencies)
 def test_the_whole_photo_keeps_all_saliency(saliency):
-    assert saliency_kept(WHOLE, LENS, saliency) == pytest.approx(1)
+    assert kept(WHOLE, saliency) == pytest.approx(1)
 
 
 @given(ratios, saliencies)
@@ -105,4 +113,56 @@ def test_the_choice_keeps_no_less_than_the_middle(ratio, saliency):
     middle = Window(-width / 2, width / 2, -height / 2, height / 2)
     chosen = choose_window(WHOLE, LENS, ratio, saliency, NO_HEAD)
     one_line = 1 / min(SHAPE)  # what is kept is counted in whole lines of cells
-    assert saliency_kept(chosen, LENS, saliency) >= saliency_kept(middle, LENS, saliency) - 2 * one_line
+    assert kept(chosen, saliency) >= kept(middle, saliency) - 2 * one_line
+
+
+# Heads
+
+FLAT = np.full((31, 41), 0.5)
+
+
+def heads_of(mask):
+    return Heads.of(FLAT, np.where(mask, 2, 0).astype(np.uint8), LENS)
+
+
+def test_a_head_that_must_stay_whole_beats_any_saliency():
+    head, elsewhere = spot(0.15, 0.4), spot(0.85, 0.4)
+    keep = heads_of(head).within(WHOLE, LENS, AT_REST)
+    window = choose_window(WHOLE, LENS, PORTRAIT, elsewhere.astype(float), NO_HEAD, keep)
+    assert all(shows(window, x, 0.4) for x in (0.11, 0.19))
+
+
+def test_two_heads_that_do_not_fit_have_no_window():
+    keep = heads_of(spot(0.1, 0.4) | spot(0.9, 0.4)).within(WHOLE, LENS, AT_REST)
+    assert choose_window(WHOLE, LENS, PORTRAIT, np.ones(SHAPE), NO_HEAD, keep) is None
+    assert choose_window(WHOLE, LENS, 4 / 3, np.ones(SHAPE), NO_HEAD, keep) is not None
+
+
+def test_a_passer_by_may_be_left_out():
+    keep = heads_of(spot(0.15, 0.4, 0.1) | spot(0.9, 0.4, 0.03)).within(WHOLE, LENS, AT_REST)
+    assert keep.right < 0
+
+
+def test_what_the_photo_cuts_asks_for_the_photos_border_and_no_more():
+    keep = heads_of(spot(0.02, 0.4)).within(WHOLE, LENS, AT_REST)
+    assert keep.left == WHOLE.left
+    smaller = Window(0.9 * WHOLE.left, WHOLE.right, WHOLE.bottom, WHOLE.top)
+    assert heads_of(spot(0.02, 0.4)).within(smaller, LENS, AT_REST).left == smaller.left
+
+
+def test_a_head_outside_of_what_is_covered_does_not_fit():
+    smaller = Window(0.5 * WHOLE.left, WHOLE.right, WHOLE.bottom, WHOLE.top)
+    keep = heads_of(spot(0.15, 0.4)).within(smaller, LENS, AT_REST)
+    assert choose_window(smaller, LENS, PORTRAIT, np.ones(SHAPE), NO_HEAD, keep) is None
+
+
+def test_a_head_is_kept_where_it_goes_in_every_frame():
+    """The camera pushes in on the middle: a head beside it moves outward."""
+    path = looking_at(np.outer([0.0, 1.0], [0, 0, -0.3]), np.array([0.0, 0.0, -2.0]))
+    at_rest, moved = (heads_of(spot(0.25, 0.4)).within(WHOLE, LENS, way) for way in (AT_REST, path))
+    assert moved.left < at_rest.left
+    assert moved.right == pytest.approx(at_rest.right)
+
+
+def test_without_heads_nothing_must_be_kept():
+    assert heads_of(NO_HEAD).within(WHOLE, LENS, AT_REST) is None

@@ -18,6 +18,8 @@ OTHERS = {
     "width": 720,
     "seconds": 2.5,
     "fps": 24,
+    "motion": "push",
+    "loop": True,
     "parallax": 0.05,
     "min_parallax": 0.02,
     "artifact_budget": 0.6,
@@ -38,6 +40,7 @@ OTHERS = {
         *(("aspect", value) for value in ("", "3", "3:", ":4", "0:4", "3:0", "-3:4", "3:4:5", "3.5:2", "3x4", "portrait")),
         ("aspect", "1:9999"),  # 1080 pixels wide, eleven million high
         ("aspect", "9999:1"),
+        *(("motion", value) for value in ("", "zoom", "Arc")),
         *(("width", value) for value in (0, -2, 62, 1081, 4322)),
         *(("seconds", value) for value in (0, -1, 0.01, 3600, nan, inf)),
         *(("fps", value) for value in (0, -30, 100_000)),
