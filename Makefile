@@ -6,7 +6,7 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo test test-slow bench bench-networks lock clean
+.PHONY: help setup system demo test test-slow bench bench-camera bench-networks lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test       all quick tests"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      CPU seconds of each stage for one photo"
+	@echo "make bench-camera PHOTOS=folder   the camera search against presets, on photos of yours"
 	@echo "make bench-networks DATA=folder   the networks on the development sets, see models/README.md"
 	@echo "make clean      remove .venv and out"
 
@@ -43,6 +44,10 @@ test-slow: setup
 
 bench: setup
 	@$(RUN) -m benchmarks.one_photo
+
+bench-camera: setup
+	@test -n "$(PHOTOS)" || { echo "Say which photos: make bench-camera PHOTOS=\"folder other/*.jpg\"."; exit 1; }
+	@$(RUN) -m benchmarks.camera $(PHOTOS) --output "$(OUT)/camera"
 
 bench-networks: setup
 	@test -n "$(DATA)" || { echo "Say where the development sets are: make bench-networks DATA=folder (models/README.md names them)."; exit 1; }
