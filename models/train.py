@@ -116,7 +116,10 @@ def main(argv=None):
 
     samples = []
     for source in config["sources"]:
-        read = corpus.read_source(source, args.data, args.labels)
+        try:
+            read = corpus.read_source(source, args.data, args.labels)
+        except ValueError as error:
+            parser.error(str(error))
         has = {k: sum(getattr(s, k) is not None for s in read) for k in ("depth", "regions", "fixation", "object")}
         print(f"{source['photos']}: {len(read)} photos, {has}", flush=True)
         samples += read
@@ -125,7 +128,10 @@ def main(argv=None):
     if args.initial:
         network.load_weights(net, args.initial)
     else:
-        load_imagenet_weights(net, find_imagenet_checkpoint())
+        try:
+            load_imagenet_weights(net, find_imagenet_checkpoint())
+        except FileNotFoundError as error:
+            parser.error(str(error))
     trainer = Trainer(net, config["losses"], config["class_weights"])
     for layer in net.layers:
         if layer.name.startswith(tuple(schedule["frozen"])):
