@@ -317,7 +317,7 @@ def _render(args):
         shot = trajectory.shoot(scene, settings)
         report |= dataclasses.asdict(shot.measures) | {"pivot": shot.pivot}
         clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps)
-        report["coverage"] = 1.0  # counted: render raises for a single pixel of any frame that shows no surface
+        report["coverage"] = 1.0  # counted: render fails for a single pixel of any frame that shows no surface
         sinks.write_file(sources.absolute(args.output), clip.mp4)
         report |= {"result": "candidate", "width": clip.width, "height": clip.height, "frames": clip.frames, "fps": settings.fps}
         status = DONE

@@ -169,6 +169,7 @@ class FailReason(enum.StrEnum):
     UNSUPPORTED = "unsupported"
     UNWRITABLE = "unwritable"
     CRASHED = "crashed"
+    UNCOVERED = "uncovered"
 
 
 class Rejected(Exception):

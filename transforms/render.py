@@ -24,15 +24,15 @@ def render(studio, shot, fps):
       Clip, its poster the frame nearest to the photo.
 
     Raises:
-      Failed: the GL driver died over it.
-      RuntimeError: a pixel of a frame shows no surface, which `renderer.coverage` rules out.
+      Failed: the GL driver died over it, or left a pixel of a frame without surface, which `renderer.coverage` rules out and
+        drivers have been seen to do for slivers: no clip with a hole leaves the house, and no other photo suffers for it.
     """
     try:
         film = studio.film(reel_of(shot, fps))
     except StudioCrashed as error:
         raise Failed(FailReason.CRASHED, str(error)) from error
     if film.uncovered:
-        raise RuntimeError(f"{film.uncovered} pixels of the clip show no surface: the coverage proof does not hold")
+        raise Failed(FailReason.UNCOVERED, f"{film.uncovered} pixels of the clip show no surface.")
     return Clip(
         mp4=film.mp4,
         poster=film.poster,

@@ -112,7 +112,8 @@ def test_a_crash_of_the_driver_fails_the_photo_and_not_the_next(studio, shot, cl
     assert render(studio, shot, FPS).mp4 == clip.mp4
 
 
-def test_a_hole_in_a_frame_is_a_programming_error(studio, shot):
+def test_a_clip_with_a_hole_fails_and_is_never_written(studio, shot):
     beyond = camera.Window(shot.window.left - 1, shot.window.right + 1, shot.window.bottom - 1, shot.window.top + 1)
-    with pytest.raises(RuntimeError, match="no surface"):
+    with pytest.raises(Failed, match="no surface") as failed:
         render(studio, dataclasses.replace(shot, window=beyond), FPS)
+    assert failed.value.reason is FailReason.UNCOVERED
