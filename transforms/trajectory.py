@@ -30,8 +30,8 @@ ALIKE = 0.05  # relative: of two parallaxes so near to each other the one that t
 NEGLIGIBLE = 0.02  # a loss of which nothing is seen: one smear over 0.3 % of the background
 POOL = 32  # of the candidates are compared again at a lower amplitude
 LOOKS = 3  # at the candidates, each at the amplitude that the best of the last could have
-# Of the frame: a larger piece of stretched mesh on a head is seen as a torn face (choice). With 0.0013, 91 % of 33 photos of people
-# had no larger piece than 0.001 when drawn, with 0.0018 88 %, for a median parallax of 0.017 and 0.019 instead of 0.0155.
+# Of the frame: a larger piece of stretched mesh on a head is seen as a torn face (choice). With 0.0013, 91 % of 33 photos of
+# people had no larger piece than 0.001 when drawn, with 0.0018 88 %, for a median parallax of 0.017 and 0.019 instead of 0.0155.
 MAX_HEAD = 0.001
 GROWTH = 1.8  # power of the amplitude that losses grow with, about: the first guess when one is lowered
 BUDGET_TOLERANCE = 0.1  # relative: a loss so near to the budget, which is itself a choice, ends the lowering
