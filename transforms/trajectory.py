@@ -198,6 +198,7 @@ class Search:
         pivot = view.pivot[:2] / -view.pivot[2]
         self.view, self.moves, self.budget = view, candidates(view.gauge, motion, pivot, view.whole), budget
         self.coarse, self.fine = (ArtifactMeter(view.scene, view.first, step) for step in (COARSE_STEP, STEP))
+        self.pool = self.moves  # what is worth comparing again at a lower amplitude
 
     def judge(self, meter, move, amplitude):
         """(cost, Tears) of a move's path, from the poses where it tears most.

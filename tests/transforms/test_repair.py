@@ -7,30 +7,9 @@ from skimage import data
 
 from renderer.camera import DEFAULT_FOV
 from renderer.mesh import grid_shape
+from tests.drawings import FAR, NEAR, disc, ramp, two_colours
 from transforms.elements import Perception, Photo
 from transforms.repair import GRID, repair
-
-FAR, NEAR = np.float32(0.2), np.float32(0.8)
-ORANGE, TEAL = (230, 140, 40), (20, 110, 120)
-
-
-def disc(shape, x, y, radius):
-    """Bool map: a disc; x, y and radius in cells."""
-    rows, columns = np.indices(shape)
-    return np.hypot(columns - x, rows - y) <= radius
-
-
-def two_colours(shape, edge):
-    """(h, w, 3) uint8: orange left of a column, teal from it on."""
-    rgb = np.empty((*shape, 3), np.uint8)
-    rgb[:, :edge], rgb[:, edge:] = ORANGE, TEAL
-    return rgb
-
-
-def ramp(shape, middle, width):
-    """(h, w) float32 inverse depth that falls from near to far over `width` columns."""
-    row = np.interp(np.arange(shape[1]), (middle - width / 2, middle + width / 2), (NEAR, FAR))
-    return np.tile(row.astype(np.float32), (shape[0], 1))
 
 
 def perception(rgb, depth, person=None, head=None, saliency=None):
