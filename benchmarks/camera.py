@@ -20,6 +20,7 @@ import numpy as np
 from beam_pipeline import sources
 from models.registry import BUILTIN, ROLES, Networks
 from renderer import gl
+from renderer.stretch import ARTIFACT_STRETCH
 from renderer.studio import Studio
 from transforms import baselines, decode, infer, mesh, repair, trajectory
 from transforms.artifacts import FRAMES, ArtifactMeter, mean_tears, padded_regions, region_areas, tears_of
@@ -44,7 +45,7 @@ def drawn_tears(scene, takes, width, height):
             face_on = cv2.resize(labels[rows, columns], (width, height), interpolation=cv2.INTER_NEAREST)
             areas, tears = region_areas(face_on), []
             for stretch, region in context.stretch([(layer.mesh, labels)], window, path.part(FRAMES), scene.lens):
-                tears.append(tears_of(stretch.copy(), region.copy(), areas))
+                tears.append(tears_of((stretch >= ARTIFACT_STRETCH).astype(np.float32), region.copy(), areas))
             found.append(mean_tears(tears))
     return found
 

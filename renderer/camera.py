@@ -76,16 +76,17 @@ class Path:
 AT_REST = Path(np.zeros((1, 3)), np.eye(3)[None])  # where the photo was taken
 
 
-def turn_to_pivot(position, pivot):
-    """Rotation (3, 3), world to camera, that shows `pivot` from `position` where the photo shows it.
+def turns_to_pivot(positions, pivot):
+    """Rotations (n, 3, 3), world to camera, that show `pivot` from positions (n, 3) where the photo shows it.
 
-    The smallest such rotation (Rodrigues), hence yaw and pitch and no roll about the line of sight.
+    The smallest such rotations (Rodrigues), hence yaw and pitch and no roll about the line of sight.
     """
-    a = pivot - position
-    a, b = a / np.linalg.norm(a), pivot / np.linalg.norm(pivot)
-    axis, cosine = np.cross(a, b), float(a @ b)
-    skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.eye(3) + skew + skew @ skew / (1.0 + cosine)
+    a, b = pivot - positions, pivot / np.linalg.norm(pivot)
+    a /= np.linalg.norm(a, axis=1, keepdims=True)
+    x, y, z = (a[:, (1, 2, 0)] * b[[2, 0, 1]] - a[:, (2, 0, 1)] * b[[1, 2, 0]]).T  # a x b
+    zero = np.zeros_like(x)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
+    return np.eye(3) + skew + skew @ skew / (1.0 + a @ b)[:, None, None]
 
 
 def ease(t):
@@ -108,14 +109,18 @@ def revolution(frames, loop=False):
 def looking_at(positions, pivot):
     """Path of poses at positions (n, 3), turned so that the point `pivot` (3,) stays where the photo shows it."""
     positions = np.asarray(positions, float)
-    return Path(positions, np.stack([turn_to_pivot(p, pivot) for p in positions]))
+    return Path(positions, turns_to_pivot(positions, pivot))
 
 
 def project(points, position, rotation):
-    """Projects world points (m, 3) into one pose. Returns ((m, 2) tangent units, (m,) distance along the view)."""
-    seen = (points - position) @ rotation.T
-    depth = -seen[:, 2]
-    return seen[:, :2] / depth[:, None], depth
+    """Projects world points (m, 3) into a pose, (3,) and (3, 3), or into n poses, (n, 3) and (n, 3, 3).
+
+    Returns:
+      ((..., m, 2) tangent units, (..., m) distance along the view); ... is n where there are n poses.
+    """
+    seen = (points - position[..., None, :]) @ np.swapaxes(rotation, -1, -2)
+    depth = -seen[..., 2]
+    return seen[..., :2] / depth[..., None], depth
 
 
 def unproject(xy, inverse_depth, lens):

@@ -48,16 +48,11 @@ def covered_window(outline, path):
     Args:
       outline: of the mesh, from `outline_points`.
     """
-    left, right, bottom, top = -np.inf, np.inf, -np.inf, np.inf
-    for position, rotation in zip(path.positions, path.rotations, strict=True):
-        # Depth is linear, so its least over the hull bounds that of every vertex: nothing passes behind the camera.
-        if project(outline.hull, position, rotation)[1].min() <= NEAREST:
-            return None
-        seen = [project(side, position, rotation) for side in outline.sides]
-        left = max(left, seen[0][0][:, 0].max())
-        right = min(right, seen[1][0][:, 0].min())
-        top = min(top, seen[2][0][:, 1].min())
-        bottom = max(bottom, seen[3][0][:, 1].max())
+    # Depth is linear, so its least over the hull bounds that of every vertex: nothing passes behind the camera.
+    if project(outline.hull, path.positions, path.rotations)[1].min() <= NEAREST:
+        return None
+    left, right, top, bottom = (project(side, path.positions, path.rotations)[0] for side in outline.sides)
+    left, right, top, bottom = left[..., 0].max(), right[..., 0].min(), top[..., 1].min(), bottom[..., 1].max()
     if left >= right or bottom >= top:
         return None
     return Window(float(left), float(right), float(bottom), float(top))

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from renderer.mesh import grid_points
-from renderer.stretch import ARTIFACT_STRETCH, step_gain, stretch_map
+from renderer.stretch import step_profile, stretch_map
 from transforms import framing
 
 STEP = 4  # vertices: a 129x97 mesh, half a millisecond a pose; half of it blurs a finger away
@@ -46,18 +46,18 @@ def _root(parents, i):
 
 
 @numba.njit(cache=True, nogil=True)
-def _components(stretch, region, threshold, component_areas, component_regions):
-    """Two-pass labelling, 8-connected, of stretched pixels of equal region. Fills the two arrays, returns how many it found."""
-    height, width = stretch.shape
+def _components(torn, region, component_areas, component_regions):
+    """Two-pass labelling, 8-connected, of torn pixels of equal region. Fills the two arrays, returns how many it found."""
+    height, width = torn.shape
     labels = np.full((2, width + 2), -1, np.int32)  # of this row and the one above, with a border
     found = 0
-    # A new label needs a stretched pixel without stretched neighbours before it, hence at most one in two.
+    # A new label needs a torn pixel without torn neighbours before it, hence at most one in two.
     parents = np.empty(height * (width // 2 + 1) + 1, np.int32)
     for y in range(height):
         now, above = y & 1, 1 - (y & 1)
         for x in range(width):
             labels[now, x + 1] = -1
-            if stretch[y, x] < threshold:
+            if torn[y, x] == 0:
                 continue
             label = -1
             for dy, dx in ((0, -1), (-1, -1), (-1, 0), (-1, 1)):
@@ -82,24 +82,24 @@ def _components(stretch, region, threshold, component_areas, component_regions):
                 component_areas[label] = 0
                 component_regions[label] = region[y, x]
                 found += 1
-            component_areas[label] += 1
+            component_areas[label] += torn[y, x]
             labels[now, x + 1] = label
     return found
 
 
-def components(stretch, region, threshold=ARTIFACT_STRETCH):
-    """Connected pieces of what is stretched.
+def components(torn, region):
+    """Connected pieces of what is torn.
 
     Args:
-      stretch: (h, w) float32; region: (h, w) uint8, whose borders cut pieces apart.
-      threshold: from which stretch on a pixel belongs to a piece.
+      torn: (h, w) float32 share of each pixel that shows stretched mesh; a piece holds pixels above 0.
+      region: (h, w) uint8, whose borders cut pieces apart.
 
     Returns:
-      ((n,) int64 areas in pixels, (n,) uint8 regions), in the order of their first pixels.
+      ((n,) float64 areas in pixels, (n,) uint8 regions), in the order of their first pixels.
     """
-    most = stretch.shape[0] * (stretch.shape[1] // 2 + 1) + 1
-    areas, regions = np.zeros(most, np.int64), np.zeros(most, np.uint8)
-    found = _components(stretch, region, threshold, areas, regions)
+    most = torn.shape[0] * (torn.shape[1] // 2 + 1) + 1
+    areas, regions = np.zeros(most), np.zeros(most, np.uint8)
+    found = _components(torn, region, areas, regions)
     real = areas[:found] > 0
     return areas[:found][real], regions[:found][real]
 
@@ -129,24 +129,25 @@ class Tears:
 NO_TEARS = Tears((0.0, 0.0, 0.0), 0.0, 0.0, 0.0, 0.0)  # of the photo's own viewpoint
 
 
-def tears_of(stretch, region, areas):
+def tears_of(torn, region, areas):
     """Tears of one picture.
 
     Args:
-      stretch: (h, w) float32; region: (h, w) uint8: 0 background, 1 body, 2 head, 255 no surface.
+      torn: (h, w) float32 share of each pixel that shows stretched mesh.
+      region: (h, w) uint8: 0 background, 1 body, 2 head, 255 no surface.
       areas: (3,) pixels of each region where the camera is at rest.
     """
-    pieces, regions = components(stretch, region)
+    pieces, regions = components(torn, region)
     if not len(pieces):
         return NO_TEARS
     costs = (pieces / areas[regions]) ** EXPONENT
-    share, heads = float(pieces.sum()) / stretch.size, pieces[regions == 2]
+    share, heads = float(pieces.sum()) / torn.size, pieces[regions == 2]
     return Tears(
         tuple(100.0 * weight * float(costs[regions == label].sum()) for label, weight in enumerate(REGION_WEIGHTS)),
         share,
         share,
-        float(pieces.max()) / stretch.size,
-        float(heads.max(initial=0)) / stretch.size,
+        float(pieces.max()) / torn.size,
+        float(heads.max(initial=0)) / torn.size,
     )
 
 
@@ -173,17 +174,18 @@ class ArtifactMeter:
       scene: the Scene.
       window: what the frames show; tears outside it do not count.
       step: every so many vertices of the full mesh make the copy.
+      padded: the scene's `padded_regions`, where they are known.
     """
 
-    def __init__(self, scene, window, step=STEP):
+    def __init__(self, scene, window, step=STEP, padded=None):
         layer = scene.layers[-1]
         self.lens = scene.lens
         depth = layer.inverse_depth[::step, ::step].astype(float)
         self.points = grid_points(depth, scene.lens)
-        self.gain = step_gain(layer.inverse_depth.astype(float), step)
+        self.profile = step_profile(layer.inverse_depth, step)
         cells = tuple(s - 1 for s in depth.shape)
         self.shape = tuple(s * PIXELS_PER_CELL for s in cells)
-        padded = padded_regions(scene.regions)
+        padded = padded_regions(scene.regions) if padded is None else padded
         self.labels = cv2.resize(padded, cells[::-1], interpolation=cv2.INTER_NEAREST)
         self.face_on = cv2.resize(padded, self.shape[::-1], interpolation=cv2.INTER_NEAREST)
         self.evaluations = 0
@@ -196,9 +198,11 @@ class ArtifactMeter:
 
     def at(self, position, rotation):
         """Tears of one pose."""
-        stretch, region = stretch_map(self.points, self.labels, self.gain, position, rotation, self.lens, self.shape)
+        _, region, torn = stretch_map(
+            self.points, self.labels, self.profile, position, rotation, self.lens, self.shape, self.crop
+        )
         self.evaluations += 1
-        return tears_of(stretch[self.crop], region[self.crop], self.areas)
+        return tears_of(torn[self.crop], region[self.crop], self.areas)
 
     def along(self, path):
         """Tears of a path, over FRAMES of its frames, evenly spread, the first and the last among them."""

@@ -98,7 +98,7 @@ class Heads:
         """The Window that shows them in all frames of a Path, with a margin where `bounds` leave one; None without heads."""
         if not len(self.points):
             return None
-        seen = np.stack([project(self.points, p, r)[0] for p, r in zip(path.positions, path.rotations, strict=True)])
+        seen, _ = project(self.points, path.positions, path.rotations)
         low, high = seen.min((0, 1)), seen.max((0, 1))
         margin = HEAD_MARGIN * 2 * max(lens.half_width, lens.half_height)
 
@@ -159,9 +159,6 @@ def saliency_kept(points, saliency, window, path):
       window: the Window; path: frames to look at.
     """
     points, weights = points.reshape(-1, 3), saliency.ravel() / max(float(saliency.sum()), 1e-12)
-    least = 1.0
-    for position, rotation in zip(path.positions, path.rotations, strict=True):
-        x, y = project(points, position, rotation)[0].T
-        inside = (x >= window.left) & (x <= window.right) & (y >= window.bottom) & (y <= window.top)
-        least = min(least, float(weights[inside].sum()))
-    return least
+    x, y = np.moveaxis(project(points, path.positions, path.rotations)[0], -1, 0)
+    inside = (x >= window.left) & (x <= window.right) & (y >= window.bottom) & (y <= window.top)
+    return float((inside @ weights).min())

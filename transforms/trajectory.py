@@ -15,7 +15,7 @@ import numpy as np
 from renderer import camera, coverage
 from renderer.mesh import grid_points
 from transforms import framing
-from transforms.artifacts import COARSE_STEP, FRAMES, STEP, ArtifactMeter, Tears
+from transforms.artifacts import COARSE_STEP, FRAMES, STEP, ArtifactMeter, Tears, padded_regions
 from transforms.elements import Measures, Rejected, RejectReason, Scene, Shot
 from transforms.moves import DIRECTIONS, Gauge, Move, candidates, neighbours, presets
 from transforms.settings import MAX_RATIO
@@ -197,7 +197,8 @@ class Search:
     def __init__(self, view, motion, budget):
         pivot = view.pivot[:2] / -view.pivot[2]
         self.view, self.moves, self.budget = view, candidates(view.gauge, motion, pivot, view.whole), budget
-        self.coarse, self.fine = (ArtifactMeter(view.scene, view.first, step) for step in (COARSE_STEP, STEP))
+        padded = padded_regions(view.scene.regions)
+        self.coarse, self.fine = (ArtifactMeter(view.scene, view.first, step, padded) for step in (COARSE_STEP, STEP))
         self.pool = self.moves  # what is worth comparing again at a lower amplitude
 
     def judge(self, meter, move, amplitude):
