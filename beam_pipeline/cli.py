@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 
 import beam_pipeline
@@ -137,7 +138,8 @@ def _parser():
     for name in ("depth", "regions", "saliency"):
         render.add_argument(f"--{name}", metavar="PNG", help=f"{name} map in place of the network's")
     render.add_argument("--output", required=True, metavar="MP4", help="where the clip goes")
-    render.add_argument("--report", metavar="JSON", help="where the numbers of the shot go")
+    render.add_argument("--report", metavar="JSON", help="where the numbers of the shot go, and those of presets beside it")
+    render.add_argument("--explain", metavar="DIR", help="where pictures of what tears, of saliency and crop, and of the path go")
     _add_settings(render, all_settings)
 
     perceive = command(
@@ -302,7 +304,7 @@ def _load_networks(settings, given=()):
 
 def _render(args):
     from beam_pipeline import sinks, sources
-    from transforms import decode, infer, mesh, render, repair, score, trajectory
+    from transforms import decode, explain, infer, mesh, render, repair, score, trajectory
     from transforms.elements import Failed, Rejected
 
     settings, maps = _settings(args), _read_maps(args)
@@ -314,8 +316,13 @@ def _render(args):
         networks = _load_networks(settings, maps)
         perception = infer.see(photo, (networks(photo.rgb) if networks else {}) | maps)
         scene = mesh.build_scene(repair.repair(perception, trusted_depth="depth" in maps))
+        start = time.thread_time()
         shot = trajectory.shoot(scene, settings)
-        report |= dataclasses.asdict(shot.measures) | {"pivot": shot.pivot}
+        report |= explain.numbers(shot.measures) | {"pivot": shot.pivot, "search_ms": 1000 * (time.thread_time() - start)}
+        if args.report:
+            report["baselines"] = explain.compare(shot, settings)
+        if args.explain:
+            _write_pictures(explain.pictures(shot, studio), args.explain, "--explain")
         clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps)
         report["coverage"] = 1.0  # counted: render fails for a single pixel of any frame that shows no surface
         sinks.write_file(sources.absolute(args.output), clip.mp4)
@@ -337,11 +344,24 @@ def _render(args):
     return status
 
 
-def _perceive(args):
+def _write_pictures(pictures, folder, option):
+    """Writes {name: (h, w) or (h, w, 3) sRGB} as PNG files below a folder, which an option of that name gave."""
     import cv2
-    import numpy as np
 
     from beam_pipeline import sinks, sources
+
+    for name, values in pictures.items():
+        encoded = cv2.imencode(".png", values if values.ndim == 2 else cv2.cvtColor(values, cv2.COLOR_RGB2BGR))[1]
+        try:
+            sinks.write_file(os.path.join(sources.absolute(folder), f"{name}.png"), encoded.tobytes())
+        except OSError as error:
+            raise UserError(f"{option} {folder} cannot be written: {error.strerror or error}.") from error
+
+
+def _perceive(args):
+    import numpy as np
+
+    from beam_pipeline import sources
     from models import outlines
     from transforms import decode, infer, repair
     from transforms.elements import Failed, Rejected
@@ -375,12 +395,8 @@ def _perceive(args):
         }
         if "object" in maps:
             pictures["object"] = np.round(maps["object"] * 255).astype(np.uint8)
-        for name, values in pictures.items():
-            target = os.path.join(sources.absolute(args.output), f"{os.path.splitext(ref.path)[0]}.{name}.png")
-            try:
-                sinks.write_file(target, cv2.imencode(".png", values)[1].tobytes())
-            except OSError as error:
-                raise UserError(f"--output {args.output} cannot be written: {error.strerror or error}.") from error
+        stem = os.path.splitext(ref.path)[0]
+        _write_pictures({f"{stem}.{name}": values for name, values in pictures.items()}, args.output, "--output")
         written += 1
     if not uris:
         print(f"cinematic-photos: no photo matches {', '.join(args.input)}", file=sys.stderr)

@@ -21,7 +21,7 @@ from beam_pipeline import sources
 from models.registry import BUILTIN, ROLES, Networks
 from renderer import gl
 from renderer.stretch import ARTIFACT_STRETCH
-from renderer.studio import Studio
+from renderer.studio import Studio, stretches
 from transforms import baselines, decode, infer, mesh, repair, trajectory
 from transforms.artifacts import FRAMES, ArtifactMeter, mean_tears, padded_regions, region_areas, tears_of
 from transforms.elements import Failed, Rejected
@@ -32,21 +32,19 @@ LOWER, BOTH_NEGLIGIBLE = 0.7, trajectory.NEGLIGIBLE
 FULL_SIZE = (1080, 1440)
 
 
-def drawn_tears(scene, takes, width, height):
-    """Tears of paths, drawn at full resolution, and pixels without surface. Runs where no TensorFlow is: in the studio.
+def drawn_tears(studio, scene, takes, width, height):
+    """Tears of paths, drawn at full resolution.
 
     Args:
-      scene: the Scene; takes: list of (Window, Path); width, height: of the frames.
+      studio: a Studio; scene: the Scene; takes: list of (Window, Path); width, height: of the frames.
     """
-    labels, layer, found = padded_regions(scene.regions), scene.layers[-1], []
-    with gl.Context(width, height) as context:
-        for window, path in takes:
-            rows, columns = cells_of(window, scene.lens, labels.shape)
-            face_on = cv2.resize(labels[rows, columns], (width, height), interpolation=cv2.INTER_NEAREST)
-            areas, tears = region_areas(face_on), []
-            for stretch, region in context.stretch([(layer.mesh, labels)], window, path.part(FRAMES), scene.lens):
-                tears.append(tears_of((stretch >= ARTIFACT_STRETCH).astype(np.float32), region.copy(), areas))
-            found.append(mean_tears(tears))
+    labels, found = padded_regions(scene.regions), []
+    surfaces = [(layer.mesh, labels) for layer in scene.layers]
+    for window, path in takes:
+        rows, columns = cells_of(window, scene.lens, labels.shape)
+        areas = region_areas(cv2.resize(labels[rows, columns], (width, height), interpolation=cv2.INTER_NEAREST))
+        drawn = studio.ask(stretches, surfaces, window, path.part(FRAMES), scene.lens, width, height)
+        found.append(mean_tears([tears_of((s >= ARTIFACT_STRETCH).astype(np.float32), region, areas) for s, region in drawn]))
     return found
 
 
@@ -99,7 +97,7 @@ def main():
         rows.append(row | vars(shot.measures) | {"heads": len(view.heads.points) > 0})
         if number % args.every == 0:
             takes = [(shot.window, shot.path), *((other.window, other.path) for other in others.values())]
-            drawn = studio.ask(drawn_tears, scene, takes, *FULL_SIZE)
+            drawn = drawn_tears(studio, scene, takes, *FULL_SIZE)
             own = [shot.measures.artifact_score, *losses.values()]
             pairs += [(ours, theirs.loss) for ours, theirs in zip(own, drawn, strict=True)]
             rows[-1]["drawn head"] = drawn[0].largest_head
@@ -125,7 +123,7 @@ def report(rows, pairs, refused, counted, photos):
         ("saliency kept", "saliency_kept", 3), ("search CPU ms", "ms", 0), ("evaluations", "evaluations", 0),
     ):  # fmt: skip
         print(f"{name:16}{percentiles([row[key] for row in rows], digits)}")
-    for name in ("swing", "circle", "dolly", "grid"):
+    for name in baselines.NAMES:
         losses = [row["baselines"][name] for row in rows if name in row["baselines"]]
         if losses:
             print(f"loss of {name:8}{percentiles(losses)} ({len(losses)} photos)")

@@ -39,13 +39,25 @@ void main() { colour = vec4(texture(photo, texel).rgb, 1.0); }
 
 # What `renderer.stretch` measures, at full resolution: red carries the label through, green the stretch, up to STRETCH_SCALE.
 STRETCH_SCALE = 8.5  # so that a stretch of 3 is the 90th of 255 levels
+# Photo position and 1, both over w, are linear on the screen: their differences between pixels are exact even where one of these
+# lies outside of the triangle. Those of the position itself are not, where a triangle runs far into the depth.
+STRETCH_VERTEX_SHADER = """#version 330 core
+layout(location = 0) in vec3 position;
+layout(location = 1) in vec2 uv;
+uniform mat4 projection_view;
+noperspective out vec3 over_w;
+void main() { gl_Position = projection_view * vec4(position, 1.0); over_w = vec3(uv, 1.0) / gl_Position.w; }
+"""
 STRETCH_SHADER = f"""#version 330 core
-in vec2 texel;
+noperspective in vec3 over_w;
 uniform sampler2D photo;
 uniform vec2 extent;
 out vec4 colour;
 void main() {{
-    vec2 across = dFdx(texel) * extent, down = dFdy(texel) * extent;
+    vec2 texel = over_w.xy / over_w.z;
+    vec3 along_x = dFdx(over_w), along_y = dFdy(over_w);
+    vec2 across = (along_x.xy - texel * along_x.z) / over_w.z * extent;
+    vec2 down = (along_y.xy - texel * along_y.z) / over_w.z * extent;
     float total = dot(across, across) + dot(down, down), determinant = across.x * down.y - across.y * down.x;
     float least = sqrt(max(0.5 * (total - sqrt(max(total * total - 4.0 * determinant * determinant, 0.0))), 1e-9));
     colour = vec4(texture(photo, texel).r, min(1.0 / least, {STRETCH_SCALE}) / {STRETCH_SCALE}, 0.0, 1.0);
@@ -135,11 +147,11 @@ class Context:
         if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
             raise GLUnavailable(f"The GL driver refuses a {self.width}x{self.height} picture: {INSTALL}.")
 
-    def _program(self, fragment_shader):
+    def _program(self, vertex_shader, fragment_shader):
         from OpenGL.GL import shaders
 
         gl = self.gl
-        stages = ((VERTEX_SHADER, gl.GL_VERTEX_SHADER), (fragment_shader, gl.GL_FRAGMENT_SHADER))
+        stages = ((vertex_shader, gl.GL_VERTEX_SHADER), (fragment_shader, gl.GL_FRAGMENT_SHADER))
         program = gl.glCreateProgram()
         for source, kind in stages:
             gl.glAttachShader(program, shaders.compileShader(source, kind))
@@ -159,23 +171,24 @@ class Context:
         """
         extent = self.width * 2 * lens.half_width / window.width, self.height * 2 * lens.half_height / window.height
         pictures = [(mesh, np.repeat(labels[..., None], 3, axis=2)) for mesh, labels in layers]
-        for frame in self.frames(pictures, window, path, STRETCH_SHADER, extent):
+        for frame in self.frames(pictures, window, path, extent):
             yield frame[..., 1] * np.float32(STRETCH_SCALE / 255), frame[..., 0]
 
-    def frames(self, layers, window, path, fragment_shader=FRAGMENT_SHADER, extent=(1.0, 1.0)):
+    def frames(self, layers, window, path, extent=None):
         """Draws a path.
 
         Args:
           layers: pairs of Mesh and its picture (h, w, 3) uint8, near to far; the colour space is passed through.
           window: the Window that every frame shows.
           path: the Path, one pose a frame.
-          fragment_shader: what is drawn; STRETCH_SHADER needs `extent`, the photo's whole size in pixels of a frame.
+          extent: draws the stretch in place of the picture: the photo's whole size in pixels of a frame; see `stretch`.
 
         Yields:
           (height, width, 4) uint8 a frame, first row on top; alpha is 0 where no layer was drawn.
         """
         gl = self.gl
-        program = self._program(fragment_shader)
+        shaders = (VERTEX_SHADER, FRAGMENT_SHADER) if extent is None else (STRETCH_VERTEX_SHADER, STRETCH_SHADER)
+        program = self._program(*shaders)
         gl.glUseProgram(program)
         gl.glViewport(0, 0, self.width, self.height)
         gl.glEnable(gl.GL_DEPTH_TEST)
@@ -192,7 +205,7 @@ class Context:
         near, far = max(0.05, 0.5 * (depths.min() - reach)), 2.0 * (depths.max() + reach)
         view_to_clip = projection(window, near, far)
         location = gl.glGetUniformLocation(program, "projection_view")
-        if fragment_shader == STRETCH_SHADER:
+        if extent is not None:
             gl.glUniform2f(gl.glGetUniformLocation(program, "extent"), *extent)
         frame = np.empty((self.height, self.width, 4), np.uint8)
         for position, rotation in zip(path.positions, path.rotations, strict=True):

@@ -13,7 +13,8 @@ ARTIFACT_STRETCH = 3.0  # a texel drawn out this many times reads as a smear, no
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def _rasterise(points, labels, profile, position, rotation, half_width, half_height, height, width, crop, stretch, region, share, depth):
+def _rasterise(points, labels, profile, position, rotation, half_size, shape, crop, stretch, region, share, depth):
+    (half_width, half_height), (height, width) = half_size, shape
     rows, columns, step = points.shape[0], points.shape[1], profile.shape[2]
     u = np.empty((rows, columns))
     v = np.empty((rows, columns))
@@ -51,15 +52,21 @@ def _rasterise(points, labels, profile, position, rotation, half_width, half_hei
                 sign = 1.0 if half == 0 else -1.0
                 a, b = sign * (u2 - u0) / cell_u, sign * (u1 - u0) / cell_v
                 d, e = sign * (v2 - v0) / cell_u, sign * (v1 - v0) / cell_v
-                total, det = a * a + b * b + d * d + e * e, a * e - b * d
-                s = math.sqrt(0.5 * (total + math.sqrt(max(total * total - 4.0 * det * det, 0.0))))
-                # On the screen a cell of the full mesh is as wide as it was, 1 / step, and what it gets of the drawing out.
-                part = 0.0
+                det = a * e - b * d
+                # A coarse cell's displacement falls to the full mesh's cells in it by their shares of its depth: their
+                # Jacobian is 1 + step * share * (J - 1), and their part of the coarse cell's area follows from the determinant.
+                off = abs(a - 1.0) + abs(b) + abs(d) + abs(e - 1.0)
+                full, part = 1.0, 0.0
                 for k in range(step):
-                    if 1.0 + (s - 1.0) * step * profile[r, c, k] < ARTIFACT_STRETCH:
+                    g = step * profile[r, c, k]
+                    if k > 0 and 1.0 + g * off < ARTIFACT_STRETCH:
                         break
-                    part += (1.0 / step + (s - 1.0) * profile[r, c, k]) / s
-                s = 1.0 + (s - 1.0) * step * profile[r, c, 0]
+                    ga, gb, gd, ge = 1.0 + g * (a - 1.0), g * b, g * d, 1.0 + g * (e - 1.0)
+                    total, gdet = ga * ga + gb * gb + gd * gd + ge * ge, ga * ge - gb * gd
+                    s = math.sqrt(0.5 * (total + math.sqrt(max(total * total - 4.0 * gdet * gdet, 0.0))))
+                    full = max(full, s) if k > 0 else s
+                    if s >= ARTIFACT_STRETCH and gdet > 0.0:
+                        part += gdet / (step * det)
                 label = labels[r, c]
                 for y in range(y0, y1 + 1):
                     for x in range(x0, x1 + 1):
@@ -72,7 +79,7 @@ def _rasterise(points, labels, profile, position, rotation, half_width, half_hei
                         near = k0 * w[r0, c0] + k1 * w[r1, c1] + k2 * w[r2, c2]
                         if near > depth[y, x]:
                             depth[y, x] = near
-                            stretch[y, x] = s
+                            stretch[y, x] = full
                             region[y, x] = label
                             share[y, x] = part
 
@@ -151,8 +158,6 @@ def stretch_map(points, labels, profile, position, rotation, lens, shape, crop=N
     share, depth = np.zeros(shape, np.float32), np.zeros(shape)
     rows, columns = crop or (slice(0, shape[0]), slice(0, shape[1]))
     bounds = rows.start, rows.stop, columns.start, columns.stop
-    _rasterise(
-        points, labels, profile, position, rotation, lens.half_width, lens.half_height, *shape, bounds,
-        stretch, region, share, depth
-    )  # fmt: skip
+    half_size = lens.half_width, lens.half_height
+    _rasterise(points, labels, profile, position, rotation, half_size, tuple(shape), bounds, stretch, region, share, depth)
     return stretch, region, share

@@ -81,6 +81,18 @@ def draw(reel):
     return Film(mp4, poster, uncovered, time.process_time() - start)
 
 
+def stills(reel):
+    """The frames of a Reel, (height, width, 3) uint8 sRGB each, neither encoded nor let go: for a few poses."""
+    with gl.Context(reel.width, reel.height) as context:
+        return [encode.to_rgb(frame) for frame in context.frames(reel.layers, reel.window, reel.path)]
+
+
+def stretches(layers, window, path, lens, width, height):
+    """List of what `renderer.gl.Context.stretch` yields, for a few poses; `layers` are pairs of Mesh and labels."""
+    with gl.Context(width, height) as context:
+        return [(stretch.copy(), labels.copy()) for stretch, labels in context.stretch(layers, window, path, lens)]
+
+
 class Studio:
     """A handle on the child. Thread-safe; `close` ends the child, and so does the end of this process."""
 

@@ -16,6 +16,8 @@ from transforms.moves import Move, presets
 from transforms.trajectory import Take, pose_path
 
 GRID = 16  # as published
+PRESETS = {"arc": "swing", "orbit": "circle", "push": "dolly"}  # by their motion
+NAMES = (*PRESETS.values(), "grid")
 ROUNDS = 4  # of path and frame, as each follows from the other
 
 
@@ -37,8 +39,7 @@ def _grid(view, amplitude):
 
 def moves(view, amplitude):
     """{name: Move} of the presets that can be made at a shift of `amplitude` (tangent units) without walking into the scene."""
-    named = {"arc": "swing", "orbit": "circle", "push": "dolly"}
-    found = {named[move.motion]: move for move in presets(view.gauge, amplitude)}
+    found = {PRESETS[move.motion]: move for move in presets(view.gauge, amplitude)}
     grid = _grid(view, amplitude)
     return found | ({"grid": grid} if grid else {})
 

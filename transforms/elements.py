@@ -109,6 +109,10 @@ class Measures:
     largest_component: float  # share of the frame
     largest_head_component: float
     stretched_share: float
+    stretched_share_max: float
+    background_loss: float  # these three add up to the artifact score
+    body_loss: float
+    head_loss: float
     saliency_kept: float
     window_share: float
     evaluations: int
@@ -123,7 +127,7 @@ class Shot:
       path: one pose a frame.
       window: what every frame shows; the scene covers it in every frame.
       width, height: of the clip, pixels.
-      pivot: (x, y) in [0, 1] on the photo.
+      pivot: what the camera turns to: (x, y) in [0, 1] on the photo, and its inverse depth.
       measures: see Measures.
     """
 
@@ -132,7 +136,7 @@ class Shot:
     window: Window
     width: int
     height: int
-    pivot: tuple[float, float]
+    pivot: tuple[float, float, float]
     measures: Measures
 
 
@@ -216,6 +220,10 @@ class Candidate:
     largest_component: float
     largest_head_component: float
     stretched_share: float
+    stretched_share_max: float
+    background_loss: float
+    body_loss: float
+    head_loss: float
     saliency_kept: float
     window_share: float
     evaluations: int

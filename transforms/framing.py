@@ -158,7 +158,8 @@ def saliency_kept(points, saliency, window, path):
       points: (h, w, 3) world points; saliency: (h, w) what each weighs.
       window: the Window; path: frames to look at.
     """
-    points, weights = points.reshape(-1, 3), saliency.ravel() / max(float(saliency.sum()), 1e-12)
+    points, weights = points.reshape(-1, 3), saliency.ravel().astype(float)
+    weights /= max(weights.sum(), 1e-12)
     x, y = np.moveaxis(project(points, path.positions, path.rotations)[0], -1, 0)
     inside = (x >= window.left) & (x <= window.right) & (y >= window.bottom) & (y <= window.top)
-    return float((inside @ weights).min())
+    return min(float((inside @ weights).min()), 1.0)

@@ -142,7 +142,7 @@ def candidates(gauge, motion, pivot, whole):
 
 
 def neighbours(gauge, move, turn):
-    """Moves beside a move: about `turn` radians away."""
+    """Moves beside a move: about `turn` radians away, and of arcs those that start elsewhere."""
     if move.motion == "orbit":
         flat = float(np.linalg.norm(move.side) / np.linalg.norm(move.reach))
         return [Move.ellipse(gauge, move.direction + a, flat) for a in (-turn, turn)] if flat < 1 else []
@@ -150,8 +150,11 @@ def neighbours(gauge, move, turn):
     if move.motion == "push":
         target = move.reach[:2] / -move.reach[2]
         return [Move.toward(gauge, target + step) for step in steps]
-    climbs = [min(max(move.climb + climb, -STEEPEST), STEEPEST) for _, climb in steps]
-    return [Move.line(gauge, move.direction + aside, climb, move.start) for (aside, _), climb in zip(steps, climbs, strict=True)]
+    ways = [(move.direction + aside, min(max(move.climb + climb, -STEEPEST), STEEPEST)) for aside, climb in steps]
+    turned = [Move.line(gauge, direction, climb, move.start) for direction, climb in ways]
+    shift = turn * DIRECTIONS / math.pi  # half of what lies between the STARTS, when `turn` is half of a direction's step
+    starts = {max(move.start - shift, -1.0), min(move.start + shift, 1.0)} - {move.start}
+    return turned + [Move.line(gauge, move.direction, move.climb, start) for start in sorted(starts)]
 
 
 def presets(gauge, amplitude):

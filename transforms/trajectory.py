@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 
 from renderer import camera, coverage
-from renderer.mesh import grid_points
 from transforms import framing
 from transforms.artifacts import COARSE_STEP, FRAMES, STEP, ArtifactMeter, Tears, padded_regions
 from transforms.elements import Measures, Rejected, RejectReason, Scene, Shot
@@ -21,7 +20,7 @@ from transforms.moves import DIRECTIONS, Gauge, Move, candidates, neighbours, pr
 from transforms.settings import MAX_RATIO
 from transforms.stage import Stage
 
-FINALISTS = 4  # of the coarse comparison that are measured on the fine copy
+FINALISTS = 8  # of the coarse comparison that are measured on the fine copy
 REFINEMENTS = 3  # rounds of halved steps round the best
 FRAMING_ROUNDS = 10  # of path and frame; nearly always one or two, up to five more where the frame is not filled at first
 FRAME_STEP = 0.7  # by which a move shrinks whose frame is not filled
@@ -33,17 +32,19 @@ LOOKS = 3  # at the candidates, each at the amplitude that the best of the last 
 # Of the frame: a larger piece of stretched mesh on a head is seen as a torn face (choice). With 0.0013, 91 % of 33 photos of
 # people had no larger piece than 0.001 when drawn, with 0.0018 88 %, for a median parallax of 0.017 and 0.019 instead of 0.0155.
 MAX_HEAD = 0.001
-GROWTH = 1.8  # power of the amplitude that losses grow with, about: the first guess when one is lowered
+# Power of the amplitude that losses grow with, about: the first guess when one is lowered, and what the loss of a way's ends
+# tells of the whole way.
+GROWTH = 1.8
+PHASES = camera.swing(FRAMES)
 BUDGET_TOLERANCE = 0.1  # relative: a loss so near to the budget, which is itself a choice, ends the lowering
 LOWERINGS = 5  # paths that are measured for it at most
-# Loss of the poses that the comparison measures to loss of the path, by their number: the far end of a way that starts at the
-# viewpoint, both ends of one that passes through it, four poses of an ellipse; with the growth that GROWTH says.
-END_SHARE = {1: 0.43, 2: 0.66, 4: 1.0}
 PARALLAX_TOLERANCE = 0.02  # relative, of the asked one: the frame shrinks a little after the path is chosen
 MIN_SPREAD = 0.08  # of inverse depth between subject and background; below it the depth is noise on a wall
 SUBJECT_SHARE = 0.5  # of the largest saliency: what counts as subject
 SUBJECT_STEP = 2  # cells: a quarter of them tell the same medians
 KEPT_STEP = 4  # cells: the share of saliency that a frame keeps is told to a per mille by these
+LOST_STEP = 16  # cells: enough to compare moves by what of it they lose, some 700 points
+LOST_COST = 0.1  # loss that a move may have more, for all saliency that it keeps more: decides where next to nothing tears
 MIN_SUBJECT = 0.002  # share of the photo: a smaller head or person is a passer-by, or noise
 BACKGROUND_QUANTILE = 0.2  # of what is not the subject: behind most of it, and no outlier
 
@@ -159,11 +160,17 @@ class View:
             first=first,
         )
 
+    def salient_points(self, step):
+        """World points (h, w, 3) of every `step`-th cell, and their saliency (h, w)."""
+        sparse = np.s_[step // 2 :: step, step // 2 :: step]
+        rows, columns = self.scene.saliency.shape
+        places = np.stack(np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows), -1)[sparse]
+        depth = self.scene.layers[-1].inverse_depth[:-1, :-1][sparse]
+        return camera.unproject(places, depth, self.scene.lens), self.scene.saliency[sparse]
+
     def saliency_kept(self, path, window):
         """Share of the photo's saliency that a window shows, in the frame of a Path that shows least of it."""
-        layer, sparse = self.scene.layers[-1], np.s_[KEPT_STEP // 2 :: KEPT_STEP, KEPT_STEP // 2 :: KEPT_STEP]
-        points = grid_points(layer.inverse_depth, self.scene.lens)[:-1, :-1][sparse]
-        return framing.saliency_kept(points, self.scene.saliency[sparse], window, path.part(FRAMES))
+        return framing.saliency_kept(*self.salient_points(KEPT_STEP), window, path.part(FRAMES))
 
     def frame(self, path, settings):
         """The Window of a Path's frames, and its share of the largest at rest; raises Rejected where there is none."""
@@ -200,21 +207,28 @@ class Search:
         padded = padded_regions(view.scene.regions)
         self.coarse, self.fine = (ArtifactMeter(view.scene, view.first, step, padded) for step in (COARSE_STEP, STEP))
         self.pool = self.moves  # what is worth comparing again at a lower amplitude
+        self.salient = view.salient_points(LOST_STEP)
+        self.kept = framing.saliency_kept(*self.salient, view.first, camera.AT_REST)
 
     def judge(self, meter, move, amplitude):
         """(cost, Tears) of a move's path, from the poses where it tears most.
 
-        The cost is the loss, dearer for what viewers expect less and by all that tears a head.
+        The cost is the loss, dearer for what viewers expect less, for saliency that leaves the frame, and by all that tears a
+        head.
         """
         if move.side.any():
             angles = np.arange(4) * math.pi / 2
-            places = np.cos(angles)[:, None] * move.reach + np.sin(angles)[:, None] * move.side
+            places, share = np.cos(angles)[:, None] * move.reach + np.sin(angles)[:, None] * move.side, 1.0
         else:
-            ends = [e + move.start for e in (-1, 1)]
-            places = np.array([e for e in ends if e])[:, None] * move.reach
-        tears = meter.mean(camera.looking_at(amplitude * places, self.view.pivot), END_SHARE[len(places)])
+            ends = np.array([-1.0, 1.0]) + move.start
+            places = ends[:, None] * move.reach
+            share = (np.abs(PHASES + move.start) ** GROWTH).mean() / (np.abs(ends) ** GROWTH).mean()
+        poses = camera.looking_at(amplitude * places, self.view.pivot)
+        tears = meter.mean(poses, share)
+        lost = max(self.kept - framing.saliency_kept(*self.salient, self.view.first, poses), 0.0)
         head = max(tears.largest_head / MAX_HEAD - 1, 0.0)
-        return (tears.loss + self.budget * head) * (1 + move.bias()) + 1e-3 * move.bias(), tears
+        dearer = move.bias() + lost
+        return (tears.loss + self.budget * head) * (1 + dearer) + LOST_COST * lost + 1e-3 * move.bias(), tears
 
     def rank(self, moves, amplitude):
         """[(Move, Tears)] of those moves that can be made, from the least cost on the coarse copy."""
@@ -272,6 +286,28 @@ class Take:
     share: float
     tears: Tears
     parallax: float
+
+
+def measures_of(view, take, evaluations):
+    """Measures of a Take, which cost so many poses measured."""
+    background, body, head = take.tears.by_region
+    return Measures(
+        artifact_score=take.tears.loss,
+        relative_parallax=take.parallax,
+        motion=take.move.motion,
+        direction=take.move.direction,
+        climb=take.move.climb,
+        largest_component=take.tears.largest,
+        largest_head_component=take.tears.largest_head,
+        stretched_share=take.tears.share,
+        stretched_share_max=take.tears.largest_share,
+        background_loss=background,
+        body_loss=body,
+        head_loss=head,
+        saliency_kept=view.saliency_kept(take.path, take.window),
+        window_share=take.share,
+        evaluations=evaluations,
+    )
 
 
 def better(one, other):
@@ -382,20 +418,8 @@ def shoot(scene, settings):
         window=take.window,
         width=view.width,
         height=view.height,
-        pivot=view.subject.pivot,
-        measures=Measures(
-            artifact_score=take.tears.loss,
-            relative_parallax=take.parallax,
-            motion=take.move.motion,
-            direction=take.move.direction,
-            climb=take.move.climb,
-            largest_component=take.tears.largest,
-            largest_head_component=take.tears.largest_head,
-            stretched_share=take.tears.share,
-            saliency_kept=view.saliency_kept(take.path, take.window),
-            window_share=take.share,
-            evaluations=search.evaluations,
-        ),
+        pivot=(*view.subject.pivot, view.subject.inverse_depth),
+        measures=measures_of(view, take, search.evaluations),
     )
 
 

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from transforms.trajectory import NEGLIGIBLE
+
 SMALL = ("--width", 240, "--seconds", 0.5)
 
 
@@ -138,6 +140,38 @@ def test_render_animates_one_photo_and_reports_its_numbers(cli, samples, tmp_pat
     assert report["coverage"] == 1.0
     assert 0 < report["relative_parallax"] < 0.06
     assert (tmp_path / "cat.mp4").stat().st_size > 1000
+
+
+def test_the_report_sets_the_shot_beside_presets_of_the_same_parallax(cli, samples, tmp_path):
+    done = cli(
+        "render", "--photo", samples / "coffee.jpg", "--output", tmp_path / "a.mp4", "--report", tmp_path / "a.json", *SMALL
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert report["artifact_score"] == pytest.approx(sum(report[f"{r}_loss"] for r in ("background", "body", "head")))
+    assert report["evaluations"] > 100
+    assert report["search_ms"] > 0
+    assert set(report["baselines"]) == {"swing", "circle", "dolly", "grid"}
+    told = [other for other in report["baselines"].values() if other]
+    assert len(told) >= 2
+    for other in told:
+        assert other["relative_parallax"] == pytest.approx(report["relative_parallax"], rel=0.05)
+        assert max(other["artifact_score"], NEGLIGIBLE) >= 0.99 * report["artifact_score"]
+        assert set(other) <= set(report)
+
+
+def test_explain_writes_pictures_even_of_a_shot_that_is_rejected(cli, samples, tmp_path):
+    depth = np.zeros((60, 80), np.uint8)
+    depth[20:40, 30:50] = 255
+    cv2.imwrite(str(tmp_path / "depth.png"), depth)
+    done = cli(
+        "render", "--photo", samples / "cat.jpg", "--depth", tmp_path / "depth.png", "--output", tmp_path / "a.mp4",
+        "--explain", tmp_path / "why", "--motion", "arc", "--max-artifact-score", 0, *SMALL,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "rejected, artifacts" in done.stderr
+    assert sorted(os.listdir(tmp_path / "why")) == ["artifacts-first.png", "artifacts-last.png", "path.png", "saliency.png"]
+    assert not (tmp_path / "a.mp4").exists()
 
 
 def test_render_takes_maps_of_the_users_own_and_then_needs_no_network(cli, samples, tmp_path):

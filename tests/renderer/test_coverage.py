@@ -39,7 +39,7 @@ def holes(depth, path, window):
     inside = ((y >= window.bottom) & (y <= window.top))[:, None] & ((x >= window.left) & (x <= window.right))
     count = 0
     for position, rotation in zip(path.positions, path.rotations, strict=True):
-        stretch, label = stretch_map(points, np.zeros(cells, np.uint8), np.ones(cells), position, rotation, LENS, PIXELS)
+        stretch, label, _ = stretch_map(points, np.zeros(cells, np.uint8), np.ones((*cells, 1)), position, rotation, LENS, PIXELS)
         count += np.count_nonzero(inside & ((stretch == 0) | (label == 255)))
     return count
 

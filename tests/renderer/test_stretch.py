@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from renderer.camera import Lens, Path, distance, looking_at
 from renderer.mesh import grid_points
-from renderer.stretch import ARTIFACT_STRETCH, step_gain, stretch_map
+from renderer.stretch import ARTIFACT_STRETCH, step_profile, stretch_map
 
 LENS = Lens.of_photo(4, 3)
 CELLS = (48, 64)
@@ -37,22 +37,23 @@ def seen_from(baseline, pivot=None):
     else:
         path = looking_at(position[None], np.array([0, 0, -distance(pivot)]))
     points = grid_points(depth, LENS)
-    stretch, label = stretch_map(points, labels, np.ones(CELLS), path.positions[0], path.rotations[0], LENS, PIXELS)
+    stretch, label, _ = stretch_map(points, labels, np.ones((*CELLS, 1)), path.positions[0], path.rotations[0], LENS, PIXELS)
     return stretch[PIXELS[0] // 2], label[PIXELS[0] // 2]
 
 
 @given(arrays(float, (9, 13), elements=st.floats(0, 1)))
 @settings(deadline=None)
 def test_at_rest_nothing_is_drawn_out_and_every_pixel_is_seen(depth):
-    labels, gain = np.zeros((8, 12), np.uint8), np.ones((8, 12))
-    stretch, label = stretch_map(grid_points(depth, LENS), labels, gain, *AT_REST, LENS, (50, 70))
+    labels, profile = np.zeros((8, 12), np.uint8), np.ones((8, 12, 1))
+    stretch, label, torn = stretch_map(grid_points(depth, LENS), labels, profile, *AT_REST, LENS, (50, 70))
     assert stretch == pytest.approx(1, abs=1e-4)
     assert (label == 0).all()
+    assert not torn.any()
 
 
 def test_labels_are_carried_to_the_pixels():
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    _, seen = stretch_map(grid_points(np.full((4, 5), 0.5), LENS), labels, np.ones((3, 4)), *AT_REST, LENS, (30, 40))
+    _, seen, _ = stretch_map(grid_points(np.full((4, 5), 0.5), LENS), labels, np.ones((3, 4, 1)), *AT_REST, LENS, (30, 40))
     assert (seen == labels.repeat(10, axis=0).repeat(10, axis=1)).all()
 
 
@@ -89,31 +90,59 @@ def test_where_the_photo_ends_no_surface_is_seen():
     assert (stretch[~off] > 0).all()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("step", [2, 4, 8])
-def test_a_one_cell_step_gains_what_the_coarse_mesh_spreads_it_over(step):
-    depth = np.zeros((step + 1, step + 1))
-    depth[:, step // 2 + 1 :] = 0.7
-    assert step_gain(depth, step) == pytest.approx(step)
+def test_a_sharp_edge_lies_in_one_step_of_the_full_mesh(step, axis):
+    depth = np.where(np.indices((step + 1, step + 1))[axis] > step // 2, 0.7, 0.0)
+    assert step_profile(depth, step)[0, 0] == pytest.approx(np.eye(step)[0])
+
+
+def test_a_slanted_edge_is_as_sharp_as_a_straight_one():
+    rows, columns = np.indices((9, 9))
+    assert step_profile(np.where(rows + columns > 8, 0.7, 0.0), 8)[0, 0] == pytest.approx(np.eye(8)[0])
 
 
 @pytest.mark.parametrize("axis", [0, 1, (0, 1)])
-def test_a_slope_gains_nothing(axis):
+def test_a_slope_is_shared_alike(axis):
     depth = sum(np.indices((9, 9))[i] for i in np.atleast_1d(axis)) / 16
-    assert step_gain(depth, 4) == pytest.approx(1)
+    assert step_profile(depth, 4) == pytest.approx(1 / 4)
 
 
-def test_level_ground_gains_nothing():
-    assert step_gain(np.full((9, 9), 0.3), 4) == pytest.approx(1)
+@given(arrays(float, (9, 13), elements=st.floats(0, 1)))
+@settings(deadline=None)
+def test_shares_of_a_step_add_up_and_the_largest_comes_first(depth):
+    profile = step_profile(depth, 4)
+    assert profile.shape == (2, 3, 4)
+    assert profile.sum(-1) == pytest.approx(1)
+    assert (np.diff(profile, axis=-1) <= 1e-12).all()
 
 
-def test_a_coarse_mesh_with_its_gain_tears_as_much_as_the_full_one():
-    depth, _ = step_scene()
-    worst = []
-    for step in (1, 4):
-        cells = tuple(s // step for s in CELLS)
-        points = grid_points(depth[::step, ::step], LENS)
-        position = np.array([0.1, 0.0, 0.0])
-        gain = step_gain(depth, step)
-        stretch, _ = stretch_map(points, np.zeros(cells, np.uint8), gain, position, np.eye(3), LENS, PIXELS)
-        worst.append(stretch.max())
-    assert worst[1] == pytest.approx(worst[0], rel=0.05)
+def torn_columns(depth, step, baseline):
+    """Of the middle row of pixels: how many are torn, in whole pixels, on a copy at every `step`-th vertex; and the worst."""
+    cells = tuple(s // step for s in CELLS)
+    points, position = grid_points(depth[::step, ::step], LENS), np.array([baseline, 0.0, 0.0])
+    profile = step_profile(depth, step)
+    stretch, _, torn = stretch_map(points, np.zeros(cells, np.uint8), profile, position, np.eye(3), LENS, PIXELS)
+    return torn[PIXELS[0] // 2].sum(), stretch.max()
+
+
+@pytest.mark.parametrize("step", [2, 4, 8])
+@pytest.mark.parametrize("width", [1, 2, 3])  # cells that the step of depth takes
+@pytest.mark.parametrize("baseline", [0.05, 0.1, 0.2])
+def test_a_coarse_mesh_tears_as_many_pixels_as_the_full_one(step, width, baseline):
+    columns = np.interp(np.arange(CELLS[1] + 1), (EDGE, EDGE + width), (NEAR_SIDE, FAR_SIDE))
+    depth = np.tile(columns, (CELLS[0] + 1, 1))
+    (full, worst), (coarse, about) = torn_columns(depth, 1, baseline), torn_columns(depth, step, baseline)
+    assert about == pytest.approx(worst, rel=0.05)
+    assert coarse == pytest.approx(full, rel=0.1, abs=2)
+
+
+def test_outside_the_crop_nothing_is_drawn():
+    depth, labels = step_scene()
+    crop, shape = (slice(10, 40), slice(20, 50)), (96, 128)
+    arguments = grid_points(depth, LENS), labels, np.ones((*CELLS, 1)), np.array([0.1, 0.0, 0.0]), np.eye(3), LENS, shape
+    for whole, cropped in zip(stretch_map(*arguments), stretch_map(*arguments, crop), strict=True):
+        assert (whole[crop] == cropped[crop]).all()
+        outside = np.ones(shape, bool)
+        outside[crop] = False
+        assert len(np.unique(cropped[outside])) == 1

@@ -98,11 +98,19 @@ def test_directions_are_told_as_they_were_asked(direction, climb, start):
 )
 def test_neighbours_are_of_the_same_kind_and_a_little_aside(move):
     around = neighbours(gauge_of(), move, 0.1)
-    assert around
-    for other in around:
-        assert (other.motion, other.start) == (move.motion, move.start)
+    assert {other.motion for other in around} == {move.motion}
+    aside = [other for other in around if other.start == move.start]
+    assert aside
+    for other in aside:
         cosine = other.reach @ move.reach / np.linalg.norm(other.reach) / np.linalg.norm(move.reach)
         assert 0.005 < math.acos(min(cosine, 1.0)) <= 0.15
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5, 1.0])
+def test_an_arc_has_neighbours_that_start_elsewhere(start):
+    move = Move.line(gauge_of(), 0.3, 0.2, start)
+    others = [other.start for other in neighbours(gauge_of(), move, math.pi / 24) if other.start != start]
+    assert others == pytest.approx([s for s in (start - 0.5, start + 0.5) if -1 <= s <= 1])
 
 
 def test_a_circle_has_no_neighbours():

@@ -22,7 +22,7 @@ OTHERS = {
     "loop": True,
     "parallax": 0.05,
     "min_parallax": 0.02,
-    "artifact_budget": 0.6,
+    "artifact_budget": 0.5,
     "max_artifact_score": 1.0,
     "min_window": 0.6,
     "min_side": 320,
