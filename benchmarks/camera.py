@@ -140,6 +140,10 @@ def report(rows, pairs, refused, counted, photos):
     kept = [row["saliency_kept"] for row in rows]
     print(f"saliency kept: median {np.median(kept):.3f}, 5th percentile {np.percentile(kept, 5):.3f}")
     print(f"search and framing: {np.mean([row['ms'] for row in rows]):.0f} CPU ms a photo on average")
+    evaluations, milliseconds = (np.array([row[key] for row in rows], float) for key in ("evaluations", "ms"))
+    slope, start = np.polyfit(evaluations, milliseconds, 1)
+    fit = np.corrcoef(evaluations, milliseconds)[0, 1]
+    print(f"  {start:.0f} ms and {slope:.2f} ms for each pose measured, correlation {fit:.2f}")
     print(f"pixels without surface in {counted} frames drawn at full size: {sum(row.get('uncovered', 0) for row in rows)}")
     if len(pairs) > 2:
         low, full = np.array(pairs).T

@@ -17,7 +17,7 @@ from renderer.mesh import grid_points
 from renderer.stretch import step_profile, stretch_map
 from transforms import framing
 
-STEP = 4  # vertices: a 129x97 mesh, half a millisecond a pose; half of it blurs a finger away
+STEP = 4  # vertices: a 129x97 mesh, half a millisecond a pose; a coarser one blurs a finger away
 COARSE_STEP = 8  # for comparing many directions: a third of the price, and the order of the best hardly changes
 PIXELS_PER_CELL = 2  # of the meter's pictures: a stretched cell of 1/128 shows in full from 1.5 on
 FRAMES = 5  # of a path are measured: its ends, where it tears most, and what lies between

@@ -12,7 +12,7 @@ from renderer import camera
 
 DIRECTIONS = 12  # over half a turn: 15 degrees, which the refinement halves twice; a choice
 CLIMBS, STEEPEST = (-0.46, 0.0, 0.46), math.pi / 4  # of an arc towards the scene, radians; a choice
-TARGETS = 5  # a side, spread over the photo, and the subject: what a push goes to
+TARGETS = 7  # a side, spread over the photo, and the subject: what a push goes to
 # Phases are shifted by it: 0 passes through the photo's own viewpoint, 1 starts there, so that nothing tears on the other side.
 STARTS = (0.0, 1.0)
 FLATTENINGS = (1.0, 0.5, 0.25)  # of an orbit: a circle, and ellipses that avoid a direction

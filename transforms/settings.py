@@ -36,8 +36,10 @@ class Settings:
     loop: bool = False  # there and back, so that the clip can be repeated without a jump
     parallax: float = 0.04  # asked shift of subject against background, share of the frame's width
     min_parallax: float = 0.012  # below it the clip looks like a still (choice, by eye on the sample library)
-    artifact_budget: float = 0.6  # the search lowers the parallax until the score is below it (by eye on 84 ordinary photos)
-    max_artifact_score: float = 1.2  # above it a photo is rejected: at 3.3 streaks beside hair are seen, at 1.3 they are not
+    artifact_budget: float = (
+        0.6  # the search lowers the parallax until the score is below it; there hardly a tear is seen
+    )
+    max_artifact_score: float = 1.2  # above it a photo is rejected: at 1.3 streaks beside hair are seen
     min_window: float = 0.55  # share of the tallest or widest possible crop that framing may shrink to
     min_side: int = 240  # pixels; smaller photos are thumbnails
     max_megapixels: float = 150.0  # refused from the header; the largest phone sensors give 108 and 200 binned to 50
