@@ -6,7 +6,7 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo test test-slow bench bench-camera bench-networks lock clean
+.PHONY: help setup system demo test test-slow bench bench-camera bench-stereo bench-networks lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      CPU seconds of each stage for one photo"
 	@echo "make bench-camera PHOTOS=folder   the camera search against presets, on photos of yours"
+	@echo "make bench-stereo   the left photo of real stereo pairs seen from the right camera, against the right photo"
 	@echo "make bench-networks DATA=folder   the networks on the development sets, see models/README.md"
 	@echo "make clean      remove .venv and out"
 
@@ -48,6 +49,9 @@ bench: setup
 bench-camera: setup
 	@test -n "$(PHOTOS)" || { echo "Say which photos: make bench-camera PHOTOS=\"folder other/*.jpg\"."; exit 1; }
 	@$(RUN) -m benchmarks.camera $(PHOTOS) --output "$(OUT)/camera"
+
+bench-stereo: setup
+	@$(RUN) -m benchmarks.stereo $(PHOTOS)
 
 bench-networks: setup
 	@test -n "$(DATA)" || { echo "Say where the development sets are: make bench-networks DATA=folder (models/README.md names them)."; exit 1; }

@@ -16,6 +16,8 @@ from pathlib import Path
 import beam_pipeline
 from models import registry
 from renderer import gl
+from renderer.canvas import RENDERERS
+from renderer.encode import FORMATS
 from renderer.studio import Studio, StudioCrashed
 from transforms.settings import ASPECTS, MOTIONS, Settings
 
@@ -42,6 +44,8 @@ def _add_settings(parser, names):
         "max_artifact_score": "artifact score above which a photo is rejected",
         "min_window": "share of the widest possible crop that framing may shrink to",
         "min_side": "smallest short side of a photo in pixels; smaller ones are rejected",
+        "format": f"of the clip: {', '.join(FORMATS)}",
+        "renderer": f"what draws: {', '.join(RENDERERS)}; auto takes GL where a GPU draws, else the CPU",
         "max_megapixels": "largest photo that is decoded; larger ones are failures",
         "depth_model": "network for depth: builtin, or HANDLE[#ADAPTER] (TF-Hub handle, SavedModel directory, .tflite)",
         "people_model": "network for people, alike",
@@ -137,10 +141,11 @@ def _parser():
     render.add_argument("--photo", required=True, metavar="P", help="the photo")
     for name in ("depth", "regions", "saliency"):
         render.add_argument(f"--{name}", metavar="PNG", help=f"{name} map in place of the network's")
-    render.add_argument("--output", required=True, metavar="MP4", help="where the clip goes")
+    render.add_argument("--output", required=True, metavar="FILE", help="where the clip goes")
     render.add_argument("--report", metavar="JSON", help="where the numbers of the shot go, and those of presets beside it")
     render.add_argument("--explain", metavar="DIR", help="where pictures of what tears, of saliency and crop, and of the path go")
     _add_settings(render, all_settings)
+    render.set_defaults(format=None)  # as the name of --output says
 
     perceive = command(
         "perceive",
@@ -202,9 +207,9 @@ def _quieten():
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _open_studio():
+def _open_studio(renderer):
     """A Studio that is known to draw. Raises UserError with what to install."""
-    studio = Studio()
+    studio = Studio(renderer)
     try:
         studio.check()
     except (gl.GLUnavailable, StudioCrashed) as error:
@@ -214,7 +219,7 @@ def _open_studio():
 
 def _check_machine(job):
     """Stops at once, before any worker starts, where this machine cannot do the job."""
-    _open_studio().close()
+    _open_studio(job.settings.renderer).close()
     registry.check(job.settings.models)
     if "://" not in job.output:
         try:
@@ -307,8 +312,11 @@ def _render(args):
     from transforms import decode, explain, infer, mesh, render, repair, score, trajectory
     from transforms.elements import Failed, Rejected
 
+    ending = os.path.splitext(args.output)[1][1:].lower()
+    if args.format is None:
+        args.format = ending if ending in FORMATS else Settings.format
     settings, maps = _settings(args), _read_maps(args)
-    studio = _open_studio()
+    studio = _open_studio(settings.renderer)
     report = {"photo": os.path.basename(args.photo)}
     status = REFUSED
     try:
@@ -323,9 +331,9 @@ def _render(args):
             report["baselines"] = explain.compare(shot, settings)
         if args.explain:
             _write_pictures(explain.pictures(shot, studio), args.explain, "--explain")
-        clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps)
+        clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps, settings.format)
         report["coverage"] = 1.0  # counted: render fails for a single pixel of any frame that shows no surface
-        sinks.write_file(sources.absolute(args.output), clip.mp4)
+        sinks.write_file(sources.absolute(args.output), clip.video)
         report |= {"result": "candidate", "width": clip.width, "height": clip.height, "frames": clip.frames, "fps": settings.fps}
         status = DONE
     except Rejected as rejected:

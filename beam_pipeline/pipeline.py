@@ -42,8 +42,8 @@ class Animate(beam.PTransform):
             | BuildScene()
             | Shoot(settings)
             | Accept(settings.max_artifact_score)
-            | Render(settings.fps)
-            | sinks.WriteClip(job.output, fingerprint, settings.fps)
+            | Render(settings.fps, settings.format, settings.renderer)
+            | sinks.WriteClip(job.output, fingerprint, settings.fps, settings.format)
             | "Arrive" >> beam.Map(arrive, self.journal).with_output_types(Outcome)
         )
 

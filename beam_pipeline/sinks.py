@@ -85,19 +85,19 @@ def clip_name(photo_id, fingerprint, ending):
     return f"clips/{photo_id[:2]}/{photo_id}-{fingerprint}{ending}"
 
 
-def write_clip(output, fingerprint, fps, ref, clip):
+def write_clip(output, fingerprint, fps, format, ref, clip):
     """Writes a Clip's files, then returns its Candidate, still without costs. Raises Failed where they cannot be written."""
-    names = {ending: clip_name(ref.photo_id, fingerprint, ending) for ending in (".mp4", ".jpg")}
+    names = {ending: clip_name(ref.photo_id, fingerprint, ending) for ending in (f".{format}", ".jpg")}
     try:
         write_file(posixpath.join(output, names[".jpg"]), clip.poster)
-        write_file(posixpath.join(output, names[".mp4"]), clip.mp4)
+        write_file(posixpath.join(output, names[f".{format}"]), clip.video)
     except (OSError, BeamIOError) as error:  # its text would carry the absolute path
         raise Failed(FailReason.UNWRITABLE, f"The clip cannot be written ({type(error).__name__}).") from error
     return Candidate(
         photo_id=ref.photo_id,
         path=ref.path,
         fingerprint=fingerprint,
-        clip=names[".mp4"],
+        clip=names[f".{format}"],
         poster=names[".jpg"],
         width=clip.width,
         height=clip.height,
@@ -112,8 +112,8 @@ def write_clip(output, fingerprint, fps, ref, clip):
 class WriteClip(Stage):
     """Clip to Candidate."""
 
-    def __init__(self, output, fingerprint, fps):
-        super().__init__("write", lambda _, ref, clip: write_clip(output, fingerprint, fps, ref, clip))
+    def __init__(self, output, fingerprint, fps, format):
+        super().__init__("write", lambda _, ref, clip: write_clip(output, fingerprint, fps, format, ref, clip))
 
 
 def row(record):

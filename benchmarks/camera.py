@@ -19,9 +19,9 @@ import numpy as np
 
 from beam_pipeline import sources
 from models.registry import BUILTIN, ROLES, Networks
-from renderer import gl
+from renderer import canvas
 from renderer.stretch import ARTIFACT_STRETCH
-from renderer.studio import Studio, stretches
+from renderer.studio import Studio
 from transforms import baselines, decode, infer, mesh, repair, trajectory
 from transforms.artifacts import FRAMES, ArtifactMeter, mean_tears, padded_regions, region_areas, tears_of
 from transforms.elements import Failed, Rejected
@@ -43,17 +43,16 @@ def drawn_tears(studio, scene, takes, width, height):
     for window, path in takes:
         rows, columns = cells_of(window, scene.lens, labels.shape)
         areas = region_areas(cv2.resize(labels[rows, columns], (width, height), interpolation=cv2.INTER_NEAREST))
-        drawn = studio.ask(stretches, surfaces, window, path.part(FRAMES), scene.lens, width, height)
+        drawn = studio.stretches(surfaces, window, path.part(FRAMES), scene.lens, width, height)
         found.append(mean_tears([tears_of((s >= ARTIFACT_STRETCH).astype(np.float32), region, areas) for s, region in drawn]))
     return found
 
 
-def uncovered(scene, window, path, width, height):
+def uncovered(scene, window, path, width, height, kind):
     """Pixels without surface, over all frames of a path."""
-    picture = np.zeros((2, 2, 3), np.uint8)
-    with gl.Context(width, height) as context:
-        frames = context.frames([(scene.layers[-1].mesh, picture)], window, path)
-        return sum(width * height - cv2.countNonZero(cv2.extractChannel(frame, 3)) for frame in frames)
+    surfaces = [(layer.mesh, np.zeros((2, 2, 3), np.uint8)) for layer in scene.layers]
+    with canvas.open_canvas(kind, width, height) as opened:
+        return sum(left_open for _, left_open in opened.frames(surfaces, window, path))
 
 
 def percentiles(values, digits=3):
@@ -68,7 +67,7 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("out/camera"), help="folder for camera.json")
     args = parser.parse_args()
     settings = Settings()
-    networks, studio = Networks(dict.fromkeys(ROLES, BUILTIN)), Studio()
+    networks, studio = Networks(dict.fromkeys(ROLES, BUILTIN)), Studio("gl")
     rows, pairs, refused, counted = [], [], collections.Counter(), 0
     uris = sorted({os.fsdecode(uri) for pattern in args.photos for uri in sources.list_photos(pattern)})
     for number, uri in enumerate(uris):
@@ -101,8 +100,9 @@ def main():
             own = [shot.measures.artifact_score, *losses.values()]
             pairs += [(ours, theirs.loss) for ours, theirs in zip(own, drawn, strict=True)]
             rows[-1]["drawn head"] = drawn[0].largest_head
-            rows[-1]["uncovered"] = studio.ask(uncovered, scene, shot.window, shot.path, *FULL_SIZE)
-            counted += len(shot.path)
+            shown = scene, shot.window, shot.path, *FULL_SIZE
+            rows[-1]["uncovered"] = sum(studio.ask(uncovered, *shown, kind) for kind in ("gl", "cpu"))
+            counted += 2 * len(shot.path)
         print(f"\r{number + 1}/{len(uris)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     studio.close()
@@ -144,7 +144,8 @@ def report(rows, pairs, refused, counted, photos):
     slope, start = np.polyfit(evaluations, milliseconds, 1)
     fit = np.corrcoef(evaluations, milliseconds)[0, 1]
     print(f"  {start:.0f} ms and {slope:.2f} ms for each pose measured, correlation {fit:.2f}")
-    print(f"pixels without surface in {counted} frames drawn at full size: {sum(row.get('uncovered', 0) for row in rows)}")
+    left_open = sum(row.get("uncovered", 0) for row in rows)
+    print(f"pixels without surface in {counted} frames drawn at full size, by GL and by the CPU: {left_open}")
     if len(pairs) > 2:
         low, full = np.array(pairs).T
         print(f"low resolution against GL, {len(pairs)} paths: correlation {np.corrcoef(low, full)[0, 1]:.3f},", end=" ")

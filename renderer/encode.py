@@ -1,4 +1,4 @@
-"""Colour for video, and frames to an H.264 MP4 (PyAV, libx264) and a JPEG in memory."""
+"""Colour for video, and frames to an H.264 MP4 (PyAV, libx264), other formats, and a JPEG, all in memory."""
 
 import io
 from datetime import UTC, datetime
@@ -19,6 +19,11 @@ X264_PARAMETERS = "mbtree=0"
 # Reserved in front of the media for the index, so that a browser plays before it has all. 16384 bytes held the
 # index of 1200 frames of 64x64, and not of 1800.
 INDEX_BYTES, INDEX_BYTES_A_FRAME = 4096, 24
+AV1_PRESET, AV1_CRF = "10", "35"  # SVT-AV1: about the bytes of the MP4 at its PSNR (choice)
+VP9_CRF = "34"  # where the library was built without AV1
+WEBP_QUALITY, WEBP_METHOD = 80, 2  # method: 0 fast to 6 small
+PICTURES = ("webp", "gif")
+FORMATS = ("mp4", "webm", *PICTURES)
 POSTER_QUALITY = 88  # JPEG; about 250 kB at 1080x1440
 BT709 = 1  # ITU-T H.273 code point for primaries, transfer and matrix
 LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
@@ -42,10 +47,10 @@ def to_rgb(ycbcr):
     return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
 
 
-def jpeg(ycbcr):
-    """JPEG bytes of a frame (h, w, >=3) uint8, without any metadata."""
+def jpeg(planes):
+    """JPEG bytes of a frame's planes (h * 3 / 2, w) uint8, without any metadata."""
     buffer = io.BytesIO()
-    Image.fromarray(to_rgb(ycbcr)).save(buffer, "JPEG", quality=POSTER_QUALITY, optimize=True)
+    Image.fromarray(to_rgb(yuv444(planes))).save(buffer, "JPEG", quality=POSTER_QUALITY, optimize=True)
     return buffer.getvalue()
 
 
@@ -60,42 +65,75 @@ def yuv420(frame, out):
     return out
 
 
-def mp4(frames, width, height, fps, capture_time: datetime | None = None, count=None):
+def yuv444(planes):
+    """(h, w, 3) uint8 YCbCr of planar 4:2:0 (h * 3 / 2, w), chroma interpolated."""
+    h, w = planes.shape[0] * 2 // 3, planes.shape[1]
+    chroma = planes[h:].reshape(2, h // 2, w // 2)
+    return cv2.merge([planes[:h], *(cv2.resize(plane, (w, h), interpolation=cv2.INTER_LINEAR) for plane in chroma)])
+
+
+def video(frames, width, height, fps, capture_time: datetime | None = None, count=None, format="mp4"):
     """Encodes BT.709 limited-range YCbCr frames.
 
     Args:
-      frames: iterable of (height, width, >=3) uint8.
+      frames: iterable of planar 4:2:0 (height * 3 / 2, width) uint8, as of `yuv420`; each may be overwritten by the next.
       width, height: multiples of 2 and 4.
       fps: frames a second, an integer.
-      capture_time: the only metadata the file gets; a naive one is written as if it were UTC, on any machine.
+      capture_time: the only metadata the file gets; a naive one is written as if it were UTC, on any machine. GIF and WebP
+        hold none.
       count: how many frames there are, where `frames` does not tell.
+      format: one of FORMATS.
 
     Returns:
-      bytes of an MP4 with its index in front; the same frames give the same bytes.
+      bytes of the file, a MP4's with its index in front; the same frames give the same bytes.
     """
     if width % 2 or height % 4:
         raise ValueError(f"width must be even and height a multiple of 4, got {width}x{height}")
+    if format in PICTURES:
+        return _animation(frames, fps, format)
+    count = len(frames) if count is None else count
     buffer = io.BytesIO()
-    index = INDEX_BYTES + INDEX_BYTES_A_FRAME * (len(frames) if count is None else count)
-    options = {"moov_size": str(index), "fflags": "+bitexact"}
-    with av.open(buffer, "w", format="mp4", options=options) as container:
+    codec, codec_options, container_options = _codec(format, count)
+    with av.open(buffer, "w", format=format, options=container_options) as container:
         if capture_time is not None:
             container.metadata["creation_time"] = (
                 capture_time if capture_time.tzinfo else capture_time.replace(tzinfo=UTC)
             ).isoformat()
-        x264 = {"preset": PRESET, "crf": CRF, "x264-params": X264_PARAMETERS}
-        stream = container.add_stream("libx264", rate=fps, options=x264)
+        stream = container.add_stream(codec, rate=fps, options=codec_options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.thread_count = 1  # one process a core; and threads would change the bits
         context.time_base = Fraction(1, fps)
         context.color_primaries = context.color_trc = context.colorspace = BT709
         context.color_range = LIMITED_RANGE
-        planes = np.empty((height * 3 // 2, width), np.uint8)
-        for index, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(yuv420(frame, planes), format="yuv420p")
+        for index, planes in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             picture.pts = index
             picture.color_range, picture.colorspace = LIMITED_RANGE, BT709
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _codec(format, count):
+    """(codec, its options, the container's) of a format for so many frames."""
+    if format == "mp4":
+        index = INDEX_BYTES + INDEX_BYTES_A_FRAME * count
+        x264 = {"preset": PRESET, "crf": CRF, "x264-params": X264_PARAMETERS}
+        return "libx264", x264, {"moov_size": str(index), "fflags": "+bitexact"}
+    if "libsvtav1" in av.codecs_available:
+        return "libsvtav1", {"preset": AV1_PRESET, "crf": AV1_CRF, "svtav1-params": "lp=1"}, {"fflags": "+bitexact"}
+    return "libvpx-vp9", {"deadline": "good", "cpu-used": "4", "crf": VP9_CRF, "b:v": "0"}, {"fflags": "+bitexact"}
+
+
+def _animation(frames, fps, format):
+    """An animated picture that repeats for ever."""
+    pictures = (Image.fromarray(to_rgb(yuv444(planes))) for planes in frames)
+    if format == "gif":  # every frame its own palette; a GIF counts hundredths of a second, and players slow down below two
+        pictures = (picture.quantize(method=Image.Quantize.FASTOCTREE) for picture in pictures)
+        options = {"duration": max(10 * round(100 / fps), 20), "optimize": False, "disposal": 1}
+    else:
+        options = {"duration": round(1000 / fps), "quality": WEBP_QUALITY, "method": WEBP_METHOD}
+    buffer, first = io.BytesIO(), next(pictures)
+    first.save(buffer, format.upper(), save_all=True, append_images=pictures, loop=0, **options)
     return buffer.getvalue()

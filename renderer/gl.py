@@ -10,7 +10,9 @@ import os
 import cv2
 import numpy as np
 
+from renderer import encode
 from renderer.camera import Window
+from renderer.stretch import STRETCH_SCALE
 
 # Both must be set before PyOpenGL and Mesa are loaded. llvmpipe's own threads deadlock children that are forked later,
 # and one process a core without them costs a tenth less CPU.
@@ -19,9 +21,10 @@ os.environ.setdefault("LP_NUM_THREADS", "0")
 
 INSTALL = "install a GL driver, on Debian `apt-get install libegl1 libgl1-mesa-dri libopengl0`"
 EGL_PLATFORM_SURFACELESS_MESA = 0x31DD
-OVERSAMPLING = 1.15  # texels a pixel at rest: sharp under bilinear fetches, and no shimmer for want of mip maps
-
-MAX_TEXTURE = 16384  # pixels a side: what every OpenGL 4 driver takes; only long panoramas reach it
+EGL_PLATFORM_DEVICE_EXT = 0x313F
+SOFTWARE_DEVICE = "EGL_MESA_device_software"  # among an EGL device's extensions
+SOFTWARE_NAMES = ("llvmpipe", "softpipe", "swrast")
+SAMPLES = 4  # a pixel, on a GPU, where they cost next to nothing; llvmpipe's take five times the drawing
 
 VERTEX_SHADER = """#version 330 core
 layout(location = 0) in vec3 position;
@@ -38,7 +41,6 @@ void main() { colour = vec4(texture(photo, texel).rgb, 1.0); }
 """
 
 # What `renderer.stretch` measures, at full resolution: red carries the label through, green the stretch, up to STRETCH_SCALE.
-STRETCH_SCALE = 8.5  # so that a stretch of 3 is the 90th of 255 levels
 # Photo position and 1, both over w, are linear on the screen: their differences between pixels are exact even where one of these
 # lies outside of the triangle. Those of the position itself are not, where a triangle runs far into the depth.
 STRETCH_VERTEX_SHADER = """#version 330 core
@@ -60,25 +62,14 @@ void main() {{
     vec2 down = (along_y.xy - texel * along_y.z) / over_w.z * extent;
     float total = dot(across, across) + dot(down, down), determinant = across.x * down.y - across.y * down.x;
     float least = sqrt(max(0.5 * (total - sqrt(max(total * total - 4.0 * determinant * determinant, 0.0))), 1e-9));
-    colour = vec4(texture(photo, texel).r, min(1.0 / least, {STRETCH_SCALE}) / {STRETCH_SCALE}, 0.0, 1.0);
+    float label = texelFetch(photo, ivec2(clamp(texel, 0.0, 0.99999) * vec2(textureSize(photo, 0))), 0).r;
+    colour = vec4(label, min(1.0 / least, {STRETCH_SCALE}) / {STRETCH_SCALE}, 0.0, 1.0);
 }}
 """
 
 
 class GLUnavailable(RuntimeError):
     """No GL context can be had on this machine. The message says what to install."""
-
-
-def texture_size(photo_width, photo_height, share, pixels):
-    """Size (width, height) of the texture that shows `share` of the photo's width on `pixels` output pixels."""
-    scale = min(OVERSAMPLING * pixels / (share * photo_width), MAX_TEXTURE / max(photo_width, photo_height))
-    return tuple(max(2, round(s * scale)) for s in (photo_width, photo_height))
-
-
-def resized(photo, size):
-    """The photo (h, w, 3) uint8 at another (width, height): area average where it shrinks, cubic where it grows."""
-    grows = size[0] > photo.shape[1]
-    return cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC if grows else cv2.INTER_AREA)
 
 
 def projection(window: Window, near, far):
@@ -95,34 +86,55 @@ def projection(window: Window, near, far):
 
 
 class Context:
-    """An EGL context with one framebuffer. Use as `with Context(width, height) as context:` on a single thread."""
+    """An EGL context with one framebuffer. Use as `with Context(width, height) as context:` on a single thread.
 
-    def __init__(self, width, height):
-        self.width, self.height = width, height
+    Args:
+      samples: a pixel; by default SAMPLES on a GPU and one in software.
+    """
+
+    def __init__(self, width, height, samples=None):
+        self.width, self.height, self.samples = width, height, samples
 
     def __enter__(self):
         try:
             from OpenGL import EGL, GL
-            from OpenGL.EGL.EXT.platform_base import eglGetPlatformDisplayEXT
 
             self.egl, self.gl = EGL, GL
-            self.display = eglGetPlatformDisplayEXT(EGL_PLATFORM_SURFACELESS_MESA, ctypes.c_void_p(0), None)
-            if not EGL.eglInitialize(self.display, ctypes.byref(EGL.EGLint()), ctypes.byref(EGL.EGLint())):
-                raise GLUnavailable(f"No EGL display could be opened: {INSTALL}.")
-            EGL.eglBindAPI(EGL.EGL_OPENGL_API)
-            attributes = [EGL.EGL_CONTEXT_MAJOR_VERSION, 3, EGL.EGL_CONTEXT_MINOR_VERSION, 3, EGL.EGL_NONE]
-            self.context = EGL.eglCreateContext(
-                self.display, ctypes.c_void_p(0), EGL.EGL_NO_CONTEXT, (EGL.EGLint * len(attributes))(*attributes)
-            )
-            if not self.context or not EGL.eglMakeCurrent(self.display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, self.context):
-                raise GLUnavailable(f"No OpenGL 3.3 context could be made: {INSTALL}.")
+            self.display, self.context = self._open()
         except GLUnavailable:
             raise
         # PyOpenGL reports a missing library as whatever its first call trips over: AttributeError, TypeError, EGLError.
         except Exception as error:
             raise GLUnavailable(f"OpenGL through EGL does not work here ({type(error).__name__}): {INSTALL}.") from error
-        self._make_framebuffer()
+        if self.samples is None:
+            self.samples = SAMPLES if self.on_gpu() else 1
+        self.target = self._make_framebuffer(1)
+        self.drawn = self._make_framebuffer(self.samples) if self.samples > 1 else self.target
         return self
+
+    def _open(self):
+        """(display, current context) of the first device that works: GPUs before the surfaceless platform."""
+        from OpenGL.EGL.EXT.platform_base import eglGetPlatformDisplayEXT
+
+        egl = self.egl
+        places = [(EGL_PLATFORM_DEVICE_EXT, device) for device in _gpus(egl)]
+        attributes = [egl.EGL_CONTEXT_MAJOR_VERSION, 3, egl.EGL_CONTEXT_MINOR_VERSION, 3, egl.EGL_NONE]
+        for platform, device in [*places, (EGL_PLATFORM_SURFACELESS_MESA, ctypes.c_void_p(0))]:
+            display = eglGetPlatformDisplayEXT(platform, device, None)
+            try:
+                if not egl.eglInitialize(display, ctypes.byref(egl.EGLint()), ctypes.byref(egl.EGLint())):
+                    continue
+            except egl.EGLError:
+                if platform == EGL_PLATFORM_SURFACELESS_MESA:
+                    raise
+                continue  # a device without a driver, or one that this user may not open
+            egl.eglBindAPI(egl.EGL_OPENGL_API)
+            context = egl.eglCreateContext(
+                display, ctypes.c_void_p(0), egl.EGL_NO_CONTEXT, (egl.EGLint * len(attributes))(*attributes)
+            )
+            if context and egl.eglMakeCurrent(display, egl.EGL_NO_SURFACE, egl.EGL_NO_SURFACE, context):
+                return display, context
+        raise GLUnavailable(f"No OpenGL 3.3 context could be made: {INSTALL}.")
 
     def __exit__(self, *_):
         # Deleting the context frees what it owns: textures, buffers, programs.
@@ -133,19 +145,28 @@ class Context:
         """The driver's own name, say `llvmpipe (LLVM 15.0.6, 256 bits)`."""
         return self.gl.glGetString(self.gl.GL_RENDERER).decode()
 
-    def _make_framebuffer(self):
+    def on_gpu(self):
+        """Whether hardware draws."""
+        return not any(name in self.renderer_name().lower() for name in SOFTWARE_NAMES)
+
+    def _make_framebuffer(self, samples):
         gl = self.gl
         limit = int(gl.glGetIntegerv(gl.GL_MAX_RENDERBUFFER_SIZE))
         if max(self.width, self.height) > limit:
             raise GLUnavailable(f"The GL driver draws up to {limit} pixels a side: ask for a smaller --width.")
-        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, gl.glGenFramebuffers(1))
+        framebuffer = gl.glGenFramebuffers(1)
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, framebuffer)
         for attachment, storage in ((gl.GL_COLOR_ATTACHMENT0, gl.GL_RGBA8), (gl.GL_DEPTH_ATTACHMENT, gl.GL_DEPTH_COMPONENT24)):
             buffer = gl.glGenRenderbuffers(1)
             gl.glBindRenderbuffer(gl.GL_RENDERBUFFER, buffer)
-            gl.glRenderbufferStorage(gl.GL_RENDERBUFFER, storage, self.width, self.height)
+            if samples > 1:
+                gl.glRenderbufferStorageMultisample(gl.GL_RENDERBUFFER, samples, storage, self.width, self.height)
+            else:
+                gl.glRenderbufferStorage(gl.GL_RENDERBUFFER, storage, self.width, self.height)
             gl.glFramebufferRenderbuffer(gl.GL_FRAMEBUFFER, attachment, gl.GL_RENDERBUFFER, buffer)
         if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
             raise GLUnavailable(f"The GL driver refuses a {self.width}x{self.height} picture: {INSTALL}.")
+        return framebuffer
 
     def _program(self, vertex_shader, fragment_shader):
         from OpenGL.GL import shaders
@@ -167,24 +188,37 @@ class Context:
           lens: the photo's Lens.
 
         Yields:
-          ((height, width) float32 stretch, at most STRETCH_SCALE; (height, width) uint8 labels) a frame.
+          ((height, width) float32 stretch, at most STRETCH_SCALE; (height, width) uint8 labels, 255 without surface) a frame.
         """
         extent = self.width * 2 * lens.half_width / window.width, self.height * 2 * lens.half_height / window.height
         pictures = [(mesh, np.repeat(labels[..., None], 3, axis=2)) for mesh, labels in layers]
-        for frame in self.frames(pictures, window, path, extent):
-            yield frame[..., 1] * np.float32(STRETCH_SCALE / 255), frame[..., 0]
+        for frame in self._draw(pictures, window, path, extent):
+            yield (
+                frame[..., 1] * np.float32(STRETCH_SCALE / 255),
+                np.where(frame[..., 3] == 0, 255, frame[..., 0]).astype(np.uint8),
+            )
 
-    def frames(self, layers, window, path, extent=None):
+    def frames(self, layers, window, path):
         """Draws a path.
 
         Args:
-          layers: pairs of Mesh and its picture (h, w, 3) uint8, near to far; the colour space is passed through.
+          layers: pairs of Mesh and its picture (h, w, 3) uint8 YCbCr, near to far.
           window: the Window that every frame shows.
           path: the Path, one pose a frame.
-          extent: draws the stretch in place of the picture: the photo's whole size in pixels of a frame; see `stretch`.
 
         Yields:
-          (height, width, 4) uint8 a frame, first row on top; alpha is 0 where no layer was drawn.
+          ((height * 3 / 2, width) uint8 planes as of `encode.yuv420`, pixels without surface) a frame; the planes are valid
+          until the next is asked for.
+        """
+        planes = np.empty((self.height * 3 // 2, self.width), np.uint8)
+        for frame in self._draw(layers, window, path):
+            opaque = cv2.countNonZero(cv2.compare(cv2.extractChannel(frame, 3), 255, cv2.CMP_EQ))
+            yield encode.yuv420(frame, planes), self.width * self.height - opaque
+
+    def _draw(self, layers, window, path, extent=None):
+        """(height, width, 4) uint8 a frame, first row on top; alpha is 0 where no layer was drawn.
+
+        With `extent`, the photo's whole size in pixels of a frame, the stretch is drawn in place of the picture.
         """
         gl = self.gl
         shaders = (VERTEX_SHADER, FRAGMENT_SHADER) if extent is None else (STRETCH_VERTEX_SHADER, STRETCH_SHADER)
@@ -212,11 +246,18 @@ class Context:
             view = np.eye(4)
             view[:3, :3], view[:3, 3] = rotation, -rotation @ position
             gl.glUniformMatrix4fv(location, 1, gl.GL_TRUE, (view_to_clip @ view).astype(np.float32))
+            gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self.drawn)
             gl.glClear(gl.GL_COLOR_BUFFER_BIT | gl.GL_DEPTH_BUFFER_BIT)
             for vertices, texture, count in drawn:
                 gl.glBindVertexArray(vertices)
                 gl.glBindTexture(gl.GL_TEXTURE_2D, texture)
                 gl.glDrawElements(gl.GL_TRIANGLES, count, gl.GL_UNSIGNED_INT, ctypes.c_void_p(0))
+            if self.drawn != self.target:  # the mean of a pixel's samples
+                gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self.drawn)
+                gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, self.target)
+                size = 0, 0, self.width, self.height
+                gl.glBlitFramebuffer(*size, *size, gl.GL_COLOR_BUFFER_BIT, gl.GL_NEAREST)
+                gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self.target)
             gl.glReadPixels(0, 0, self.width, self.height, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, frame)
             yield frame
 
@@ -246,7 +287,33 @@ class Context:
         return vertices, texture, mesh.triangles.size
 
 
+def _gpus(egl):
+    """EGL devices that are not software, as handles; none where the driver cannot list them."""
+    try:
+        from OpenGL.EGL.EXT.device_enumeration import eglQueryDevicesEXT
+        from OpenGL.EGL.EXT.device_query import eglQueryDeviceStringEXT
+
+        count = egl.EGLint()
+        if not eglQueryDevicesEXT(0, None, ctypes.byref(count)) or not count.value:
+            return []
+        devices = (egl.EGLDeviceEXT * count.value)()
+        eglQueryDevicesEXT(count.value, devices, ctypes.byref(count))
+        told = [(device, eglQueryDeviceStringEXT(device, egl.EGL_EXTENSIONS) or b"") for device in devices[: count.value]]
+    except (egl.EGLError, AttributeError, TypeError):
+        return []
+    return [device for device, extensions in told if SOFTWARE_DEVICE not in extensions.decode()]
+
+
 def check():
     """Raises GLUnavailable with what to install where this machine cannot draw; returns the driver's name."""
     with Context(16, 16) as context:
         return context.renderer_name()
+
+
+def has_gpu():
+    """Whether GL draws here, and in hardware."""
+    try:
+        with Context(16, 16) as context:
+            return context.on_gpu()
+    except GLUnavailable:
+        return False

@@ -11,6 +11,8 @@ import numpy as np
 
 ARTIFACT_STRETCH = 3.0  # a texel drawn out this many times reads as a smear, not as a surface seen aslant
 
+STRETCH_SCALE = 8.5  # the most that is told: so that a stretch of 3 is the 90th of 255 levels
+
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def _rasterise(points, labels, profile, position, rotation, half_size, shape, crop, stretch, region, share, depth):

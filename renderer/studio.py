@@ -1,4 +1,4 @@
-"""The process in which GL draws and the encoder runs, apart from TensorFlow's.
+"""The process that draws and encodes, apart from TensorFlow's.
 
 Mesa's llvmpipe and TensorFlow each bring an LLVM of their own and resolve each other's symbols: in one process whichever
 comes second crashes (seen with Mesa 22.3.6 and TensorFlow 2.21, either order). So the caller keeps a child: `Studio`
@@ -16,10 +16,9 @@ import threading
 import time
 from datetime import datetime
 
-import cv2
 import numpy as np
 
-from renderer import encode, gl
+from renderer import canvas, encode
 from renderer.camera import Path, Window
 from renderer.mesh import Mesh
 
@@ -42,6 +41,7 @@ class Reel:
       width, height: of the frames, pixels.
       fps: frames a second.
       capture_time: goes into the clip.
+      format: one of `renderer.encode.FORMATS`.
     """
 
     layers: tuple[tuple[Mesh, np.ndarray], ...]
@@ -51,61 +51,82 @@ class Reel:
     height: int
     fps: int
     capture_time: datetime | None
+    format: str = "mp4"
 
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """What came of it: bytes of an MP4 and of a JPEG of the frame nearest to the photo, pixels without surface, CPU seconds."""
+    """What came of it: bytes of the video, a JPEG of the frame nearest to the photo, pixels without surface, CPU seconds."""
 
-    mp4: bytes
+    video: bytes
     poster: bytes
     uncovered: int
     cpu_seconds: float
 
 
-def draw(reel):
-    """Draws and encodes a Reel in this process, one frame in memory at a time."""
+def draw(reel, kind):
+    """Draws and encodes a Reel in this process, one frame in memory at a time; `kind` as of `renderer.canvas`."""
     start, poster, uncovered = time.process_time(), b"", 0
     nearest = np.linalg.norm(reel.path.positions, axis=1).argmin()
 
-    def frames(context):
+    def frames(opened):
         nonlocal poster, uncovered
-        for index, frame in enumerate(context.frames(reel.layers, reel.window, reel.path)):
-            uncovered += frame.shape[0] * frame.shape[1] - cv2.countNonZero(cv2.extractChannel(frame, 3))
+        for index, (planes, left_open) in enumerate(opened.frames(reel.layers, reel.window, reel.path)):
+            uncovered += left_open
             if index == nearest:
-                poster = encode.jpeg(frame)
-            yield frame
+                poster = encode.jpeg(planes)
+            yield planes
 
-    with gl.Context(reel.width, reel.height) as context:
-        mp4 = encode.mp4(frames(context), reel.width, reel.height, reel.fps, reel.capture_time, len(reel.path))
-    return Film(mp4, poster, uncovered, time.process_time() - start)
+    with canvas.open_canvas(kind, reel.width, reel.height) as opened:
+        video = encode.video(frames(opened), reel.width, reel.height, reel.fps, reel.capture_time, len(reel.path), reel.format)
+    return Film(video, poster, uncovered, time.process_time() - start)
 
 
-def stills(reel):
+def stills(reel, kind):
     """The frames of a Reel, (height, width, 3) uint8 sRGB each, neither encoded nor let go: for a few poses."""
-    with gl.Context(reel.width, reel.height) as context:
-        return [encode.to_rgb(frame) for frame in context.frames(reel.layers, reel.window, reel.path)]
+    with canvas.open_canvas(kind, reel.width, reel.height) as opened:
+        return [encode.to_rgb(encode.yuv444(planes)) for planes, _ in opened.frames(reel.layers, reel.window, reel.path)]
 
 
-def stretches(layers, window, path, lens, width, height):
-    """List of what `renderer.gl.Context.stretch` yields, for a few poses; `layers` are pairs of Mesh and labels."""
-    with gl.Context(width, height) as context:
-        return [(stretch.copy(), labels.copy()) for stretch, labels in context.stretch(layers, window, path, lens)]
+def stretches(layers, window, path, lens, width, height, kind):
+    """List of what a canvas' `stretch` yields, for a few poses; `layers` are pairs of Mesh and labels."""
+    with canvas.open_canvas(kind, width, height) as opened:
+        return [(stretch.copy(), labels.copy()) for stretch, labels in opened.stretch(layers, window, path, lens)]
 
 
 class Studio:
-    """A handle on the child. Thread-safe; `close` ends the child, and so does the end of this process."""
+    """A handle on the child. Thread-safe; `close` ends the child, and so does the end of this process.
 
-    def __init__(self):
+    Args:
+      renderer: one of `renderer.canvas.RENDERERS`.
+    """
+
+    def __init__(self, renderer="auto"):
         self.lock, self.child = threading.Lock(), None
+        self.renderer, self.chosen = renderer, None
+
+    @property
+    def kind(self):
+        """What draws, `gl` or `cpu`: chosen by the child, once. Raises GLUnavailable where GL is asked for in vain."""
+        if self.chosen is None:
+            self.chosen = self.ask(canvas.choose, self.renderer)
+        return self.chosen
 
     def film(self, reel):
         """Film of a Reel. Raises GLUnavailable where the machine cannot draw, StudioCrashed where the driver died."""
-        return self.ask(draw, reel)
+        return self.ask(draw, reel, self.kind)
+
+    def stills(self, reel):
+        """See `stills`; raises as `film` does."""
+        return self.ask(stills, reel, self.kind)
+
+    def stretches(self, layers, window, path, lens, width, height):
+        """See `stretches`; raises as `film` does."""
+        return self.ask(stretches, layers, window, path, lens, width, height, self.kind)
 
     def check(self):
-        """The GL driver's name. Raises as `film` does."""
-        return self.ask(gl.check)
+        """What draws, for people. Raises as `film` does."""
+        return self.ask(canvas.name, self.kind)
 
     def close(self):
         with self.lock:

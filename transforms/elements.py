@@ -142,9 +142,9 @@ class Shot:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A finished clip: `mp4` and `poster` (JPEG) bytes, the shot's numbers, and the studio's CPU seconds."""
+    """A finished clip: `video` and `poster` (JPEG) bytes, the shot's numbers, and the studio's CPU seconds."""
 
-    mp4: bytes
+    video: bytes
     poster: bytes
     width: int
     height: int

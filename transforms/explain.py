@@ -5,7 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from renderer import camera, studio
+from renderer import camera
 from renderer.stretch import ARTIFACT_STRETCH
 from transforms import baselines, framing
 from transforms.artifacts import ArtifactMeter, padded_regions
@@ -62,9 +62,9 @@ def _ends(shot, drawing):
     width, height = (4 * max(round(side * scale / 4), 1) for side in (shot.width, shot.height))
     ends = dataclasses.replace(shot, path=shot.path.part(2), width=width, height=height)
     labels, scene = padded_regions(shot.scene.regions), shot.scene
-    frames = drawing.ask(studio.stills, reel_of(ends, fps=1))
+    frames = drawing.stills(reel_of(ends, fps=1))
     surfaces = [(layer.mesh, labels) for layer in scene.layers]
-    torn = drawing.ask(studio.stretches, surfaces, shot.window, ends.path, scene.lens, width, height)
+    torn = drawing.stretches(surfaces, shot.window, ends.path, scene.lens, width, height)
     for frame, (stretch, region) in zip(frames, torn, strict=True):
         picture = frame.astype(np.float32)
         _tinted(picture, region == 1, BODY, TINT)

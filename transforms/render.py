@@ -1,23 +1,26 @@
 """A shot to a clip: the studio draws and encodes what is prepared here."""
 
-from renderer import encode, gl
+import functools
+
+from renderer import encode
 from renderer.studio import Reel, Studio, StudioCrashed
+from renderer.texture import resized, texture_size
 from transforms.elements import Clip, Failed, FailReason
 from transforms.stage import Stage, shared_handle
 
 
-def reel_of(shot, fps):
+def reel_of(shot, fps, format="mp4"):
     """The Reel of a Shot: every layer's picture at the size that the clip shows it, in the video's colours."""
     share = shot.window.width / (2 * shot.scene.lens.half_width)
     layers = []
     for layer in shot.scene.layers:
         height, width = layer.rgb.shape[:2]
-        picture = gl.resized(layer.rgb, gl.texture_size(width, height, share, shot.width))
+        picture = resized(layer.rgb, texture_size(width, height, share, shot.width))
         layers.append((layer.mesh, encode.to_ycbcr(picture)))
-    return Reel(tuple(layers), shot.window, shot.path, shot.width, shot.height, fps, shot.scene.capture_time)
+    return Reel(tuple(layers), shot.window, shot.path, shot.width, shot.height, fps, shot.scene.capture_time, format)
 
 
-def render(studio, shot, fps):
+def render(studio, shot, fps, format="mp4"):
     """Draws and encodes a Shot in a `renderer.studio.Studio`.
 
     Returns:
@@ -28,13 +31,13 @@ def render(studio, shot, fps):
         drivers have been seen to do for slivers: no clip with a hole leaves the house, and no other photo suffers for it.
     """
     try:
-        film = studio.film(reel_of(shot, fps))
+        film = studio.film(reel_of(shot, fps, format))
     except StudioCrashed as error:
         raise Failed(FailReason.CRASHED, str(error)) from error
     if film.uncovered:
         raise Failed(FailReason.UNCOVERED, f"{film.uncovered} pixels of the clip show no surface.")
     return Clip(
-        mp4=film.mp4,
+        video=film.video,
         poster=film.poster,
         width=shot.width,
         height=shot.height,
@@ -48,10 +51,10 @@ def render(studio, shot, fps):
 class Render(Stage):
     """Shot to Clip, in a Studio of the worker's own."""
 
-    def __init__(self, fps):
+    def __init__(self, fps, format="mp4", renderer="auto"):
         super().__init__(
             "render",
-            lambda studio, _, shot: render(studio, shot, fps),
-            open_handle=shared_handle(Studio),
+            lambda studio, _, shot: render(studio, shot, fps, format),
+            open_handle=shared_handle(functools.partial(Studio, renderer)),
             elsewhere=lambda clip: clip.cpu_seconds,
         )

@@ -6,6 +6,8 @@ import json
 import re
 
 from models.registry import ROLES
+from renderer.canvas import RENDERERS
+from renderer.encode import FORMATS
 
 ASPECTS = ("3:4", "9:16", "1:1", "4:3", "16:9", "original")
 MOTIONS = ("auto", "arc", "push", "orbit")
@@ -36,12 +38,12 @@ class Settings:
     loop: bool = False  # there and back, so that the clip can be repeated without a jump
     parallax: float = 0.04  # asked shift of subject against background, share of the frame's width
     min_parallax: float = 0.012  # below it the clip looks like a still (choice, by eye on the sample library)
-    artifact_budget: float = (
-        0.6  # the search lowers the parallax until the score is below it; there hardly a tear is seen
-    )
+    artifact_budget: float = 0.6  # the search lowers the parallax until the score is below it; there hardly a tear is seen
     max_artifact_score: float = 1.2  # above it a photo is rejected: at 1.3 streaks beside hair are seen
     min_window: float = 0.55  # share of the tallest or widest possible crop that framing may shrink to
     min_side: int = 240  # pixels; smaller photos are thumbnails
+    format: str = "mp4"  # H.264, which plays everywhere; the others for those who ask
+    renderer: str = "auto"  # what draws: GL where there is a GPU, else the CPU, which beats software GL by half
     max_megapixels: float = 150.0  # refused from the header; the largest phone sensors give 108 and 200 binned to 50
     depth_model: str = "builtin"  # or a TF-Hub handle, SavedModel directory or .tflite file, with its adapter
     people_model: str = "builtin"
@@ -53,6 +55,9 @@ class Settings:
             raise ValueError(f"--aspect must be like 3:4 or `original`, got {self.aspect!r}")
         if self.motion not in MOTIONS:
             raise ValueError(f"--motion must be one of {', '.join(MOTIONS)}, got {self.motion!r}")
+        for name, known in (("format", FORMATS), ("renderer", RENDERERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"--{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         for field in dataclasses.fields(self):  # 4 and 4.0 seconds are the same clip, and must have the same fingerprint
             value = getattr(self, field.name)
             if field.name not in LIMITS:

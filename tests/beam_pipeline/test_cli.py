@@ -76,13 +76,30 @@ def test_an_output_that_cannot_be_written_stops_at_once(cli, samples, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_machine_without_gl_is_told_what_to_install(cli, samples, tmp_path):
-    """An EGL that finds no driver is what a slim container has."""
-    environment = dict(os.environ, LIBGL_DRIVERS_PATH="/nowhere", __EGL_VENDOR_LIBRARY_FILENAMES="/nowhere")
-    done = cli("run", "--input", samples, "--output", tmp_path, env=environment)
+# An EGL that finds no driver is what a slim container has.
+NO_GL = {"LIBGL_DRIVERS_PATH": "/nowhere", "__EGL_VENDOR_LIBRARY_FILENAMES": "/nowhere"}
+
+
+def test_a_machine_without_gl_is_told_what_to_install_where_gl_is_asked_for(cli, samples, tmp_path):
+    done = cli("run", "--input", samples, "--output", tmp_path, "--renderer", "gl", env=os.environ | NO_GL)
     assert done.returncode == 2
     assert "apt-get install libegl1 libgl1-mesa-dri libopengl0" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_machine_without_gl_draws_all_the_same(cli, samples, tmp_path):
+    done = cli("render", "--photo", samples / "cat.jpg", "--output", tmp_path / "a.mp4", *SMALL, env=os.environ | NO_GL)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.mp4").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "name, begins", [("a.webm", b"\x1aE\xdf\xa3"), ("a.gif", b"GIF89a"), ("a.webp", b"RIFF"), ("a", b"\0\0\0")]
+)
+def test_render_writes_the_format_that_the_outputs_name_says(cli, samples, tmp_path, name, begins):
+    done = cli("render", "--photo", samples / "cat.jpg", "--output", tmp_path / name, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).read_bytes().startswith(begins)
 
 
 @pytest.fixture(scope="module")

@@ -139,21 +139,23 @@ CLIP = Clip(b"film", b"poster", 1080, 1440, 90, TIME, MEASURES, 4.5)
 
 
 def test_a_clip_is_on_disk_once_its_candidate_is_made(tmp_path):
-    candidate = sinks.write_clip(str(tmp_path), "f00", 30, REF, CLIP)
+    candidate = sinks.write_clip(str(tmp_path), "f00", 30, "mp4", REF, CLIP)
     assert candidate == dataclasses.replace(CANDIDATE, cpu_seconds={})
     assert (tmp_path / candidate.clip).read_bytes() == b"film"
     assert (tmp_path / candidate.poster).read_bytes() == b"poster"
 
 
 def test_a_clip_written_again_leaves_the_same_files(tmp_path):
-    assert sinks.write_clip(str(tmp_path), "f00", 30, REF, CLIP) == sinks.write_clip(str(tmp_path), "f00", 30, REF, CLIP)
+    assert sinks.write_clip(str(tmp_path), "f00", 30, "mp4", REF, CLIP) == sinks.write_clip(
+        str(tmp_path), "f00", 30, "mp4", REF, CLIP
+    )
     assert names_below(tmp_path) == [CANDIDATE.poster, CANDIDATE.clip]
 
 
 def test_a_clip_that_cannot_be_written_fails_without_naming_the_folder(tmp_path):
     (tmp_path / "clips").touch()
     with pytest.raises(Failed) as failed:
-        sinks.write_clip(str(tmp_path), "f00", 30, REF, CLIP)
+        sinks.write_clip(str(tmp_path), "f00", 30, "mp4", REF, CLIP)
     assert failed.value.reason is FailReason.UNWRITABLE
     assert str(tmp_path) not in failed.value.detail
 

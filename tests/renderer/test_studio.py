@@ -19,7 +19,7 @@ from PIL import Image
 from skimage import data
 
 import renderer
-from renderer import encode, gl
+from renderer import encode, gl, texture
 from renderer.camera import Lens, Window, looking_at, unproject
 from renderer.coverage import covered_window, outline_points
 from renderer.mesh import extrude, grid_shape
@@ -52,7 +52,7 @@ def filmed(travel=(0.08, 0.0)):
     bounds = covered_window(outline_points(depth, LENS), path)
     width = min(bounds.width, bounds.height * WIDTH / HEIGHT)
     window = Window(bounds.left, bounds.left + width, bounds.bottom, bounds.bottom + width * HEIGHT / WIDTH)
-    picture = gl.resized(ASTRONAUT, gl.texture_size(240, 300, width / (2 * LENS.half_width), WIDTH))
+    picture = texture.resized(ASTRONAUT, texture.texture_size(240, 300, width / (2 * LENS.half_width), WIDTH))
     return Reel(((extrude(depth, LENS), encode.to_ycbcr(picture)),), window, path, WIDTH, HEIGHT, 30, None)
 
 
@@ -66,7 +66,7 @@ def crop(window):
 
 
 def decoded(film):
-    with av.open(io.BytesIO(film.mp4)) as container:
+    with av.open(io.BytesIO(film.video)) as container:
         frames = container.decode(video=0)
         return [f.reformat(format="rgb24", src_colorspace="ITU709", dst_colorspace="ITU709").to_ndarray() for f in frames]
 
@@ -90,9 +90,9 @@ def ends(pid):
     return not runs(pid)
 
 
-@pytest.fixture(scope="module")
-def studio():
-    handle = Studio()
+@pytest.fixture(scope="module", params=["cpu", "gl"])
+def studio(request):
+    handle = Studio(request.param)
     yield handle
     handle.close()
 
@@ -107,7 +107,8 @@ def film(studio, reel):
     return studio.film(reel)
 
 
-def test_the_driver_has_a_name(studio):
+def test_what_draws_has_a_name(studio):
+    assert studio.kind == studio.renderer
     assert studio.check()
 
 
@@ -146,12 +147,12 @@ def test_near_things_move_against_the_camera_and_far_things_with_it(studio, trav
 
 def test_the_same_reel_gives_the_same_film(studio, reel, film):
     again = studio.film(reel)
-    assert (again.mp4, again.poster) == (film.mp4, film.poster)
+    assert (again.video, again.poster) == (film.video, film.poster)
 
 
 def test_the_capture_time_reaches_the_clip(studio, reel):
     taken = datetime(2019, 6, 1, 10, 30, tzinfo=UTC)
-    with av.open(io.BytesIO(studio.film(dataclasses.replace(reel, capture_time=taken)).mp4)) as container:
+    with av.open(io.BytesIO(studio.film(dataclasses.replace(reel, capture_time=taken)).video)) as container:
         assert datetime.fromisoformat(container.metadata["creation_time"]) == taken
 
 
@@ -159,32 +160,38 @@ def test_threads_that_share_a_studio_get_their_own_films(studio, film):
     reels, films = [filmed((0.0, 0.02 * i)) for i in range(4)], [None] * 4
 
     def work(index):
-        films[index] = studio.film(reels[index]).mp4
+        films[index] = studio.film(reels[index]).video
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert films == [studio.film(reel).mp4 for reel in reels]
+    assert films == [studio.film(reel).video for reel in reels]
 
 
 def test_an_error_inside_comes_back_as_itself(studio, reel, film):
     with pytest.raises(ValueError, match="width"):
         studio.film(dataclasses.replace(reel, width=127))
-    assert studio.film(reel).mp4 == film.mp4
+    assert studio.film(reel).video == film.video
 
 
-def test_an_error_of_the_driver_is_told_and_does_not_end_the_studio(studio, reel, film):
+def test_without_a_gpu_the_cpu_draws():
+    studio = Studio()
+    assert studio.kind == ("gl" if studio.ask(gl.has_gpu) else "cpu")
+    studio.close()
+
+
+def test_an_error_of_the_driver_is_told_and_does_not_end_the_studio(reel):
+    studio = Studio("gl")
+    film = studio.film(reel)
     panorama = np.zeros((2, 70000, 3), np.uint8)  # drivers take sides of 16384, some of 32768
     with pytest.raises(RuntimeError, match="GLError"):
         studio.film(dataclasses.replace(reel, layers=((reel.layers[0][0], panorama),)))
-    assert studio.film(reel).mp4 == film.mp4
-
-
-def test_frames_too_large_for_the_driver_are_refused_with_advice(studio, reel):
-    with pytest.raises(gl.GLUnavailable, match="smaller"):
+    assert studio.film(reel).video == film.video
+    with pytest.raises(gl.GLUnavailable, match="smaller"):  # frames that are too large
         studio.film(dataclasses.replace(reel, height=40000))
+    studio.close()
 
 
 def test_a_crash_costs_one_film(studio, reel, film):
@@ -192,7 +199,7 @@ def test_a_crash_costs_one_film(studio, reel, film):
     os.kill(studio.child.pid, signal.SIGKILL)
     with pytest.raises(StudioCrashed):
         studio.film(reel)
-    assert studio.film(reel).mp4 == film.mp4
+    assert studio.film(reel).video == film.video
 
 
 def test_closing_ends_the_child():

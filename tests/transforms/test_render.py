@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from renderer import camera, encode, gl
+from renderer import camera, encode, texture
 from renderer.studio import Studio
 from transforms.elements import Failed, FailReason, Perception, Photo
 from transforms.mesh import build_scene
@@ -57,7 +57,7 @@ def test_pictures_have_the_clips_density(shot, width):
     """Whether the photo has more pixels than the clip or fewer."""
     ((_, picture),) = reel_of(dataclasses.replace(shot, width=width), FPS).layers
     share = shot.window.width / (2 * shot.scene.lens.half_width)
-    assert picture.shape[1] * share == pytest.approx(gl.OVERSAMPLING * width, abs=1)
+    assert picture.shape[1] * share == pytest.approx(texture.OVERSAMPLING * width, abs=1)
     assert picture.shape[0] / picture.shape[1] == pytest.approx(512 / 384, rel=0.01)
 
 
@@ -82,7 +82,7 @@ def test_the_reel_is_the_shot(shot):
 
 def test_the_clip_has_the_shots_size_and_frames(clip):
     assert (clip.width, clip.height, clip.frames) == (128, 172, 9)
-    with av.open(io.BytesIO(clip.mp4)) as container:
+    with av.open(io.BytesIO(clip.video)) as container:
         assert [(f.width, f.height) for f in container.decode(video=0)] == [(128, 172)] * 9
         assert container.streams.video[0].average_rate == FPS
 
@@ -100,7 +100,7 @@ def test_the_clip_carries_the_shots_numbers_and_its_capture_time(clip, shot):
 
 def test_the_same_shot_gives_the_same_clip(studio, shot, clip):
     again = render(studio, shot, FPS)
-    assert (again.mp4, again.poster) == (clip.mp4, clip.poster)
+    assert (again.video, again.poster) == (clip.video, clip.poster)
 
 
 def test_a_crash_of_the_driver_fails_the_photo_and_not_the_next(studio, shot, clip):
@@ -109,7 +109,7 @@ def test_a_crash_of_the_driver_fails_the_photo_and_not_the_next(studio, shot, cl
     with pytest.raises(Failed) as failed:
         render(studio, shot, FPS)
     assert failed.value.reason is FailReason.CRASHED
-    assert render(studio, shot, FPS).mp4 == clip.mp4
+    assert render(studio, shot, FPS).video == clip.video
 
 
 def test_a_clip_with_a_hole_fails_and_is_never_written(studio, shot):

@@ -24,6 +24,8 @@ OTHERS = {
     "min_parallax": 0.02,
     "artifact_budget": 0.5,
     "max_artifact_score": 1.0,
+    "format": "webm",
+    "renderer": "cpu",
     "min_window": 0.6,
     "min_side": 320,
     "max_megapixels": 50.0,
@@ -41,6 +43,8 @@ OTHERS = {
         ("aspect", "1:9999"),  # 1080 pixels wide, eleven million high
         ("aspect", "9999:1"),
         *(("motion", value) for value in ("", "zoom", "Arc")),
+        *(("format", value) for value in ("", "mov", "MP4")),
+        *(("renderer", value) for value in ("", "gpu")),
         *(("width", value) for value in (0, -2, 62, 1081, 4322)),
         *(("seconds", value) for value in (0, -1, 0.01, 3600, nan, inf)),
         *(("fps", value) for value in (0, -30, 100_000)),
