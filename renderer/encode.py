@@ -41,10 +41,9 @@ def to_ycbcr(rgb):
 
 
 def to_rgb(ycbcr):
-    """sRGB (h, w, 3) uint8 of a BT.709 limited-range frame (h, w, >=3) uint8."""
-    scaled = (ycbcr[..., :3].astype(np.float32) - YCBCR_OFFSET.astype(np.float32)) / YCBCR_SCALE.astype(np.float32)
-    rgb = cv2.transform(scaled, np.linalg.inv(RGB_TO_YCBCR).astype(np.float32))
-    return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
+    """sRGB (h, w, 3) uint8 of a BT.709 limited-range frame (h, w, 3) uint8."""
+    matrix = np.linalg.inv(RGB_TO_YCBCR) / YCBCR_SCALE
+    return cv2.transform(ycbcr, np.hstack([matrix, -matrix @ YCBCR_OFFSET[:, None]]))
 
 
 def jpeg(planes):

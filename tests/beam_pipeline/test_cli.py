@@ -93,9 +93,7 @@ def test_a_machine_without_gl_draws_all_the_same(cli, samples, tmp_path):
     assert (tmp_path / "a.mp4").stat().st_size > 1000
 
 
-@pytest.mark.parametrize(
-    "name, begins", [("a.webm", b"\x1aE\xdf\xa3"), ("a.gif", b"GIF89a"), ("a.webp", b"RIFF"), ("a", b"\0\0\0")]
-)
+@pytest.mark.parametrize(("name", "begins"), [("a.webm", b"\x1aE\xdf\xa3"), ("a.GIF", b"GIF89a")])
 def test_render_writes_the_format_that_the_outputs_name_says(cli, samples, tmp_path, name, begins):
     done = cli("render", "--photo", samples / "cat.jpg", "--output", tmp_path / name, *SMALL)
     assert done.returncode == 0, done.stderr
