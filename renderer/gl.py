@@ -19,7 +19,7 @@ from renderer.stretch import STRETCH_SCALE
 os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
 os.environ.setdefault("LP_NUM_THREADS", "0")
 
-INSTALL = "install a GL driver, on Debian `apt-get install libegl1 libgl1-mesa-dri libopengl0`"
+INSTALL = "install a GL driver, on Debian `apt-get install libegl1 libgl1-mesa-dri libopengl0`, or use --renderer cpu"
 EGL_PLATFORM_SURFACELESS_MESA = 0x31DD
 EGL_PLATFORM_DEVICE_EXT = 0x313F
 SOFTWARE_DEVICE = "EGL_MESA_device_software"  # among an EGL device's extensions

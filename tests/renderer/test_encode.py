@@ -139,6 +139,22 @@ def test_a_flat_colour_survives_the_way_to_the_player(colour):
     assert np.abs(frame.astype(int) - colour).max() <= 3  # two roundings to limited range, and the encoder's
 
 
+# The 24 patches of a colour checker, sRGB.
+CHART = (
+    (115, 82, 68), (194, 150, 130), (98, 122, 157), (87, 108, 67), (133, 128, 177), (103, 189, 170),
+    (214, 126, 44), (80, 91, 166), (193, 90, 99), (94, 60, 108), (157, 188, 64), (224, 163, 46),
+    (56, 61, 150), (70, 148, 73), (175, 54, 60), (231, 199, 31), (187, 86, 149), (8, 133, 161),
+    (243, 243, 242), (200, 200, 200), (160, 160, 160), (122, 122, 121), (85, 85, 85), (52, 52, 52),
+)  # fmt: skip
+
+
+def test_a_test_chart_survives_within_two_of_255():
+    chart = np.array(CHART, np.uint8).reshape(4, 6, 3).repeat(64, axis=0).repeat(64, axis=1)
+    for frame in decoded(encode.video([planes_of(encode.to_ycbcr(chart))] * 5, 384, 256, FPS)):
+        patches = frame.reshape(4, 64, 6, 64, 3).swapaxes(1, 2).reshape(24, 64, 64, 3)[:, 16:48, 16:48]
+        assert np.abs(patches.astype(int) - np.array(CHART)[:, None, None]).max() <= 2
+
+
 def test_grey_stays_grey():
     ramp = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3)
     assert (encode.to_ycbcr(ramp)[..., 1:] == 128).all()
