@@ -9,8 +9,10 @@ import difflib
 import json
 import logging
 import os
+import re
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import beam_pipeline
@@ -128,6 +130,11 @@ def _parser():
         metavar="N",
         help="photos that the networks see at once (default 1, right for CPUs; 16 for a GPU)",
     )
+    run.add_argument("--since", metavar="DATE", help="only files changed since then, as 2024-12-31 or 2024-12-31T18:00")
+    run.add_argument("--limit", type=int, metavar="N", help="at most N photos")
+    run.add_argument("--shard", default="1/1", metavar="I/N", help="the I-th of N parts of the library")
+    run.add_argument("--redo", action="store_true", help="work on photos whatever earlier runs into OUTPUT say of them")
+    run.add_argument("--prune", action="store_true", help="remove what earlier runs left of photos that are no longer there")
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
 
@@ -230,16 +237,38 @@ def _check_machine(job):
             raise UserError(f"--output {job.output} is not writable.")
 
 
+def _slice(args):
+    """The Slice that the options name. Raises ValueError with a sentence for the user."""
+    from beam_pipeline import sources
+
+    try:
+        since = datetime.fromisoformat(args.since).timestamp() if args.since else None
+    except ValueError:
+        raise ValueError(f"--since must be a date like 2024-12-31, got {args.since!r}") from None
+    part = re.fullmatch(r"(\d+)/(\d+)", args.shard)
+    if not part:
+        raise ValueError(f"--shard must be like 2/8, got {args.shard!r}")
+    return sources.Slice(since, args.limit, (int(part[1]) - 1, int(part[2])))
+
+
 def _run(args, flags):
     import apache_beam as beam
     from apache_beam.runners.runner import PipelineState
 
-    from beam_pipeline import options, pipeline, progress, sinks, sources
+    from beam_pipeline import options, pipeline, progress, sources
 
     beam_options, local = _beam_options(flags)
     try:
         job = options.Job.of(
-            args.input, args.output, _settings(args), args.library_root, args.record_shards, args.inference_batch
+            args.input,
+            args.output,
+            _settings(args),
+            args.library_root,
+            args.record_shards,
+            args.inference_batch,
+            _slice(args),
+            args.redo,
+            args.prune,
         )
         fingerprint = job.fingerprint
     except ValueError as error:
@@ -253,7 +282,6 @@ def _run(args, flags):
     if local:
         _check_machine(job)
         _quieten()
-    sinks.clear_other_shards(job.output, job.record_shards)
     with progress.Display(local and not args.quiet and sys.stderr.isatty()) as display:
         built = beam.Pipeline(options=beam_options)
         pipeline.build(built, job, display.journal)
@@ -380,10 +408,10 @@ def _perceive(args):
         networks = _load_networks(settings)
     except ValueError as error:
         raise UserError(str(error)) from error
-    uris = sorted({uri for pattern in args.input for uri in sources.list_photos(pattern, args.output)})
+    uris = sorted({uri for pattern in args.input for uri, *_ in sources.list_photos(pattern, args.output)})
     written = 0
     for uri in uris:
-        ref = sources.photo_ref(uri, root)
+        ref = sources.photo_ref(uri, root, "")
         try:
             photo = decode.decode(sources.read_bytes(ref.uri), settings.max_megapixels, settings.min_side)
         except (Rejected, Failed) as error:

@@ -4,7 +4,7 @@ import dataclasses
 import posixpath
 
 import beam_pipeline
-from beam_pipeline import sources
+from beam_pipeline import manifest, sources
 from models import registry
 from transforms.settings import Settings
 
@@ -22,6 +22,9 @@ class Job:
       settings: what each clip is like.
       record_shards: Parquet files a kind of record.
       inference_batch: photos that the networks see at once.
+      part: which Slice of the library is looked at.
+      redo: photos are worked on whatever earlier runs say of them.
+      prune: what earlier runs left of photos that are no longer there is removed.
     """
 
     patterns: tuple[str, ...]
@@ -30,9 +33,12 @@ class Job:
     settings: Settings
     record_shards: int = 1
     inference_batch: int = 1
+    part: sources.Slice = sources.Slice()
+    redo: bool = False
+    prune: bool = False
 
     @staticmethod
-    def of(patterns, output, settings, root=None, record_shards=1, inference_batch=1):
+    def of(patterns, output, settings, root=None, record_shards=1, inference_batch=1, part=None, redo=False, prune=False):
         """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
         patterns = tuple(sources.absolute(p) for p in patterns)
         root = sources.absolute(root).rstrip("/") if root else sources.library_root(patterns)
@@ -49,7 +55,19 @@ class Job:
             raise ValueError(f"--record-shards must be at least 1, got {record_shards}")
         if not 1 <= inference_batch <= MAX_BATCH:
             raise ValueError(f"--inference-batch must be from 1 to {MAX_BATCH}, got {inference_batch}")
-        return Job(patterns, root, output, settings, record_shards, inference_batch)
+        part = part or sources.Slice()
+        if part.limit is not None and part.limit < 1:
+            raise ValueError(f"--limit must be at least 1, got {part.limit}")
+        if not 0 <= part.shard[0] < part.shard[1]:
+            raise ValueError("--shard must be i/n with i from 1 to n")
+        if prune and part != sources.Slice():
+            raise ValueError("--prune needs the whole library: it does not go with --since, --limit or --shard.")
+        return Job(patterns, root, output, settings, record_shards, inference_batch, part, redo, prune)
+
+    @property
+    def rules(self):
+        """How earlier records are judged."""
+        return manifest.Rules(self.fingerprint, self.settings.max_artifact_score, self.redo, self.prune)
 
     @property
     def fingerprint(self):

@@ -1,18 +1,19 @@
 """The whole flow on one page.
 
     patterns -> PhotoRef -> Photo -> Perception -> Scene -> Shot -> Clip -> Candidate
-                           decode   infer, repair  mesh   trajectory  render  write
+             list, triage  decode   infer, repair  mesh   trajectory  render  write
                                                           + framing, score
 
-Everything from decode to write is one fused stage: a pixel never crosses a shuffle, only names and records do. A photo
-that ends early, as a Rejection or a Failure, rides along to the same sinks.
+Triage joins the listing with the records of earlier runs and lets through what needs work. Everything from decode to write is
+one fused stage: a pixel never crosses a shuffle, only names and records do. A photo that ends early, as a Rejection or a
+Failure, rides along to the same sinks.
 """
 
 import dataclasses
 
 import apache_beam as beam
 
-from beam_pipeline import progress, sinks, sources
+from beam_pipeline import manifest, progress, sinks, sources
 from transforms.decode import Decode
 from transforms.elements import Outcome
 from transforms.infer import Infer
@@ -66,8 +67,11 @@ def build(pipeline, job, journal=None):
       job: options.Job.
       journal: path of the progress journal, local runs only.
     """
-    outcomes = (
-        pipeline | "ListPhotos" >> sources.ListPhotos(job.patterns, job.root, job.output) | "Animate" >> Animate(job, journal)
-    )
-    outcomes | "WriteRecords" >> sinks.WriteRecords(job.output, job.record_shards)
-    outcomes | "WriteSummary" >> sinks.WriteSummary(job.output, job.about())
+    photos = pipeline | "ListPhotos" >> sources.ListPhotos(job.patterns, job.root, job.output, job.part)
+    earlier = pipeline | "ReadRecords" >> manifest.ReadRecords(job.output)
+    known = (photos, earlier) | "Triage" >> manifest.Triage(job.rules)
+    new = known.work | "Animate" >> Animate(job, journal)
+    outcomes = (new, known.kept, known.unlisted) | "AllRecords" >> beam.Flatten()
+    written = outcomes | "WriteRecords" >> sinks.WriteRecords(job.output, job.record_shards)
+    (known.files, outcomes, written) | "DeleteSuperseded" >> manifest.DeleteSuperseded(job.output)
+    (new, known.kept) | "WriteSummary" >> sinks.WriteSummary(job.output, job.about())

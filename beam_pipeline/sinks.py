@@ -10,6 +10,7 @@ import pyarrow
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
+from beam_pipeline.manifest import FOLDERS
 from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection
 from transforms.stage import Stage
 
@@ -21,7 +22,7 @@ def _schema(**columns):
     return pyarrow.schema([pyarrow.field(name, kind, nullable=null) for name, (kind, null) in columns.items()])
 
 
-_NAMED = {"photo_id": (_TEXT, False), "path": (_TEXT, False), "fingerprint": (_TEXT, False)}
+_NAMED = {name: (_TEXT, False) for name in ("photo_id", "path", "version", "fingerprint")}
 # Column by column as docs/output.md tells them; a test holds each against its dataclass.
 SCHEMAS = {
     Candidate: _schema(
@@ -60,7 +61,6 @@ SCHEMAS = {
     ),
     Failure: _schema(**_NAMED, stage=(_TEXT, False), reason=(_TEXT, False), detail=(_TEXT, False), cpu_seconds=(COSTS, False)),
 }
-FOLDERS = {Candidate: "candidates", Rejection: "rejected", Failure: "failures"}
 
 
 def write_file(path, data):
@@ -96,6 +96,7 @@ def write_clip(output, fingerprint, fps, format, ref, clip):
     return Candidate(
         photo_id=ref.photo_id,
         path=ref.path,
+        version=ref.version,
         fingerprint=fingerprint,
         clip=names[f".{format}"],
         poster=names[".jpg"],
@@ -123,20 +124,19 @@ def row(record):
     return fields
 
 
-def clear_other_shards(output, shards):
-    """Deletes records that an earlier run left in another number of files; those of the same number are replaced."""
-    for folder in FOLDERS.values():
-        prefix = posixpath.join(output, folder, "part-")
-        found = [f.path for f in FileSystems.match([f"{prefix}*.parquet"])[0].metadata_list]
-        stale = [path for path in found if not path.endswith(f"-of-{shards:05d}.parquet")]
-        if stale:
-            FileSystems.delete(stale)
+def delete_other_shards(folder, shards, written):
+    """Deletes records that an earlier run left in another number of files, once `written` are there; those it replaced."""
+    found = [f.path for f in FileSystems.match([posixpath.join(folder, "part-*.parquet")])[0].metadata_list]
+    for path in found:
+        if not path.endswith(f"-of-{shards:05d}.parquet"):
+            FileSystems.delete([path])
+    return written
 
 
 class WriteRecords(beam.PTransform):
-    """Outcomes to `candidates/`, `rejected/` and `failures/`, a fixed number of Parquet files each.
+    """Outcomes to `candidates/`, `rejected/` and `failures/`, a fixed number of Parquet files each; to their names, once written.
 
-    The number is fixed so that a second run replaces the first one's files; `clear_other_shards` sees to other numbers.
+    The number is fixed so that a second run replaces the first one's files; `delete_other_shards` sees to other numbers.
     """
 
     def __init__(self, output, shards):
@@ -144,8 +144,9 @@ class WriteRecords(beam.PTransform):
         self.output, self.shards = output, shards
 
     def expand(self, outcomes):
+        written = []
         for kind, folder in FOLDERS.items():
-            (
+            names = (
                 outcomes
                 | f"Only {folder}" >> beam.Filter(lambda outcome, kind=kind: isinstance(outcome, kind))
                 | f"Rows of {folder}" >> beam.Map(row)
@@ -157,7 +158,12 @@ class WriteRecords(beam.PTransform):
                     num_shards=self.shards,
                 )
             )
-        return outcomes
+            written.append(
+                outcomes.pipeline
+                | f"Folder of {folder}" >> beam.Create([posixpath.join(self.output, folder)])
+                | f"Tidy {folder}" >> beam.FlatMap(delete_other_shards, self.shards, beam.pvalue.AsList(names))
+            )
+        return written | beam.Flatten()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,14 +214,14 @@ class Totals:
         }
 
 
-class SumOutcomes(beam.CombineFn):
-    """Outcomes to one Totals, on any runner, an empty library included."""
+class SumTotals(beam.CombineFn):
+    """Totals to one, on any runner, an empty library included."""
 
     def create_accumulator(self):
         return Totals()
 
-    def add_input(self, total, outcome):
-        return total.plus(Totals.of(outcome))
+    def add_input(self, total, other):
+        return total.plus(other)
 
     def merge_accumulators(self, totals):
         result = Totals()
@@ -228,15 +234,23 @@ class SumOutcomes(beam.CombineFn):
 
 
 class WriteSummary(beam.PTransform):
-    """Outcomes to `summary.json`."""
+    """(Outcomes of this run, records that stood) to `summary.json`."""
 
     def __init__(self, output, about):
         super().__init__()
         self.output, self.about = output, about
 
-    def expand(self, outcomes):
+    def expand(self, inputs):
+        new, kept = inputs
+
         def write(totals, output, about):
             text = json.dumps(totals.summary() | about, indent=2)
             write_file(posixpath.join(output, "summary.json"), (text + "\n").encode())
 
-        return outcomes | "Sum" >> beam.CombineGlobally(SumOutcomes()) | "Write" >> beam.Map(write, self.output, self.about)
+        totals = new | "Of new" >> beam.Map(Totals.of), kept | "Of kept" >> beam.Map(lambda _: Totals(skipped=1))
+        return (
+            totals
+            | beam.Flatten()
+            | "Sum" >> beam.CombineGlobally(SumTotals())
+            | "Write" >> beam.Map(write, self.output, self.about)
+        )

@@ -20,6 +20,7 @@ import numpy as np
 from beam_pipeline import sources
 from models.registry import BUILTIN, ROLES, Networks
 from renderer import canvas
+from renderer.camera import AT_REST
 from renderer.stretch import ARTIFACT_STRETCH
 from renderer.studio import Studio
 from transforms import baselines, decode, infer, mesh, repair, trajectory
@@ -69,7 +70,7 @@ def main():
     settings = Settings()
     networks, studio = Networks(dict.fromkeys(ROLES, BUILTIN)), Studio("gl")
     rows, pairs, refused, counted = [], [], collections.Counter(), 0
-    uris = sorted({os.fsdecode(uri) for pattern in args.photos for uri in sources.list_photos(pattern)})
+    uris = sorted({os.fsdecode(uri) for pattern in args.photos for uri, *_ in sources.list_photos(pattern)})
     for number, uri in enumerate(uris):
         try:
             photo = decode.decode(sources.read_bytes(uri), settings.max_megapixels, settings.min_side)
@@ -93,7 +94,8 @@ def main():
             "baselines": losses,
             "best baseline": min(losses.values(), default=None),
         }
-        rows.append(row | vars(shot.measures) | {"heads": len(view.heads.points) > 0})
+        at_rest = view.saliency_kept(AT_REST, view.first)
+        rows.append(row | vars(shot.measures) | {"kept at rest": at_rest})
         if number % args.every == 0:
             takes = [(shot.window, shot.path), *((other.window, other.path) for other in others.values())]
             drawn = drawn_tears(studio, scene, takes, *FULL_SIZE)
@@ -139,6 +141,9 @@ def report(rows, pairs, refused, counted, photos):
     print(f"largest drawn piece on a head at most 0.1 % of the frame: {(heads <= 0.001).mean():.1%} of {len(heads)} photos")
     kept = [row["saliency_kept"] for row in rows]
     print(f"saliency kept: median {np.median(kept):.3f}, 5th percentile {np.percentile(kept, 5):.3f}")
+    rest = np.array([row["kept at rest"] for row in rows])
+    print(f"  by the frame at rest: median {np.median(rest):.3f}, 5th percentile {np.percentile(rest, 5):.3f};", end=" ")
+    print(f"of that by the moving one: median {np.median(kept / rest):.3f}, 5th percentile {np.percentile(kept / rest, 5):.3f}")
     print(f"search and framing: {np.mean([row['ms'] for row in rows]):.0f} CPU ms a photo on average")
     evaluations, milliseconds = (np.array([row[key] for row in rows], float) for key in ("evaluations", "ms"))
     slope, start = np.polyfit(evaluations, milliseconds, 1)

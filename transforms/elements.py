@@ -22,11 +22,13 @@ class PhotoRef:
       photo_id: 16 hex digits of the SHA-256 of `path`.
       path: relative to the library's root, with forward slashes; the only name that leaves the pipeline.
       uri: where to read it; never written to any output.
+      version: of its bytes: size and time of change, as the listing tells them.
     """
 
     photo_id: str
     path: str
     uri: str
+    version: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +170,7 @@ class FailReason(enum.StrEnum):
     """What went wrong with a photo."""
 
     MISSING = "missing"
+    NO_ACCESS = "no_access"
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
@@ -204,6 +207,7 @@ class Candidate:
 
     photo_id: str
     path: str
+    version: str
     fingerprint: str
     clip: str
     poster: str
@@ -236,6 +240,7 @@ class Rejection:
 
     photo_id: str
     path: str
+    version: str
     fingerprint: str
     stage: str
     reason: str
@@ -250,6 +255,7 @@ class Failure:
 
     photo_id: str
     path: str
+    version: str
     fingerprint: str
     stage: str
     reason: str

@@ -93,6 +93,11 @@ class Settings:
         return self.width, max(4, round(self.width / ratio / 4) * 4)
 
     def fingerprint(self, version, model_digest):
-        """12 hex digits that change when the settings, the code's version or the networks' bytes do."""
-        text = json.dumps([dataclasses.asdict(self), version, model_digest], sort_keys=True)
+        """12 hex digits that change when the settings, the code's version or the networks' bytes do.
+
+        The threshold of the artifact score is left out: it decides on clips, it does not shape them.
+        """
+        shaping = dataclasses.asdict(self)
+        del shaping["max_artifact_score"]
+        text = json.dumps([shaping, version, model_digest], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -77,6 +77,7 @@ class StageDoFn(beam.DoFn):
         yield record(
             photo_id=element.ref.photo_id,
             path=element.ref.path,
+            version=element.ref.version,
             fingerprint=element.fingerprint,
             stage=self.name,
             reason=str(reason.reason),

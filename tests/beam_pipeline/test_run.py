@@ -155,15 +155,87 @@ def test_running_each_bundle_three_times_changes_nothing(finished, library, cli,
     assert json.loads((tmp_path / "summary.json").read_text())["photos"] == 8
 
 
-def test_a_second_run_into_the_same_folder_replaces_the_records(finished, samples, cli, tmp_path):
+# The next night
+
+
+@pytest.fixture
+def nightly(finished, library, cli, tmp_path):
+    """(library, output, run): copies of a finished run's library and output, and a function that runs them again."""
     first, _ = finished
+    shutil.copytree(library, tmp_path / "library")
     shutil.copytree(first, tmp_path / "out")
-    (tmp_path / "library").mkdir()
-    shutil.copy(samples / "coffee.jpg", tmp_path / "library")
-    done = cli("run", "--input", tmp_path / "library", "--output", tmp_path / "out", *SMALL, "--direct_num_workers=1")
-    assert done.returncode == 0, done.stderr
-    assert set(records(tmp_path / "out", "candidates")) == {"coffee.jpg"}
-    assert records(tmp_path / "out", "failures") == {}
+
+    def run(*options):
+        done = cli(
+            "run", "--input", tmp_path / "library", "--output", tmp_path / "out", *SMALL, "--direct_num_workers=1", *options
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads((tmp_path / "out" / "summary.json").read_text())
+
+    return tmp_path / "library", tmp_path / "out", run
+
+
+def everything(output):
+    return {kind: records(output, kind) for kind in KINDS}
+
+
+def test_a_second_run_over_an_unchanged_library_does_nothing(nightly):
+    _, output, run = nightly
+    before, clips = everything(output), files(output)
+    summary = run("--record-shards", 3)
+    assert (summary["photos"], summary["skipped"], summary["cpu_seconds"]) == (8, 8, {"total": 0})
+    assert (everything(output), files(output)) == (before, clips)
+    assert len(list((output / "candidates").iterdir())) == 3  # the other number's file has gone
+
+
+def test_a_new_a_changed_and_a_deleted_photo_cost_what_they_must(nightly, samples):
+    library, output, run = nightly
+    before = everything(output)
+    shutil.copy(samples / "rocket.jpg", library / "new.jpg")
+    shutil.copy(samples / "astronaut.jpg", library / "coffee.png")
+    (library / "2014" / "ASTRONAUT.JPG").unlink()
+    summary = run()
+    assert (summary["photos"], summary["skipped"]) == (8, 6)
+    after = everything(output)
+    assert after["candidates"].keys() == before["candidates"].keys() | {"new.jpg"}  # what is gone stays until it is pruned
+    assert after["candidates"]["coffee.png"] != before["candidates"]["coffee.png"]
+    named = {row[name] for row in after["candidates"].values() for name in ("clip", "poster")}
+    assert files(output).keys() == named
+
+    summary = run("--prune")
+    assert (summary["photos"], summary["skipped"]) == (8, 8)
+    assert everything(output)["candidates"].keys() == after["candidates"].keys() - {"2014/ASTRONAUT.JPG"}
+    assert len(files(output)) == 2 * len(everything(output)["candidates"])
+
+
+def test_another_threshold_decides_on_what_is_known_and_another_size_does_all_again(nightly):
+    _, output, run = nightly
+    scores = {path: row["artifact_score"] for path, row in records(output, "candidates").items()}
+    clips = files(output)
+    between = max(scores.values()) * 0.99
+    summary = run("--max-artifact-score", between)
+    worst = {path for path, score in scores.items() if score > between}
+    assert summary["skipped"] == 8
+    assert {path for path, row in records(output, "rejected").items() if row["reason"] == "artifacts"} == worst
+    assert len(files(output)) == len(clips) - 2 * len(worst)
+
+    summary = run()  # the old threshold: what was deleted is made again
+    assert summary["skipped"] == 8 - len(worst)
+    assert files(output) == clips
+
+    summary = run("--width", 160)
+    assert summary["skipped"] == 0
+    assert len(files(output)) == len(clips)
+    assert not files(output).keys() & clips.keys()
+
+
+def test_a_slice_of_the_library_leaves_the_rest_as_it_is(nightly):
+    _, output, run = nightly
+    before = everything(output)
+    photos = [run("--shard", f"{i}/2", "--redo")["photos"] for i in (1, 2)]
+    assert sum(photos) == 8
+    for kind in KINDS:
+        assert everything(output)[kind].keys() == before[kind].keys()
 
 
 def test_place_and_owner_of_a_photo_appear_nowhere(cli, tmp_path):

@@ -35,7 +35,7 @@ def fill(root, *names):
 def listed(pattern, root, output=None):
     """Names of the listed files relative to `root`, sorted; more than a hundred are cut off, as loops have no end."""
     uris = itertools.islice(sources.list_photos(str(pattern), output and str(output)), 100)
-    return sorted(os.path.relpath(os.fsdecode(uri), root) for uri in uris)
+    return sorted(os.path.relpath(os.fsdecode(uri), root) for uri, *_ in uris)
 
 
 # Listing
@@ -108,8 +108,9 @@ def test_an_odd_file_name_survives_and_gives_a_path_that_can_be_written(library,
     path = os.path.join(os.fsencode(library), name)
     with open(path, "wb") as file:
         file.write(b"pixels")
-    (uri,) = sources.list_photos(str(library))
-    ref = sources.photo_ref(uri, str(library))
+    ((uri, size, _),) = sources.list_photos(str(library))
+    assert size == len(b"pixels")
+    ref = sources.photo_ref(uri, str(library), "1")
     assert uri == path
     assert sources.read_bytes(ref.uri) == b"pixels"
     assert ref.path == name.decode("utf-8", "replace")
@@ -117,14 +118,14 @@ def test_an_odd_file_name_survives_and_gives_a_path_that_can_be_written(library,
 
 
 def test_names_that_look_alike_once_they_are_text_keep_apart():
-    first, second = (sources.photo_ref(b"/library/caf" + byte + b".jpg", "/library") for byte in (b"\xe9", b"\xe8"))
+    first, second = (sources.photo_ref(b"/library/caf" + byte + b".jpg", "/library", "1") for byte in (b"\xe9", b"\xe8"))
     assert first.path == second.path
     assert first.photo_id != second.photo_id
 
 
 def test_the_path_is_all_that_the_photo_id_depends_on():
     refs = [
-        sources.photo_ref(uri, root)
+        sources.photo_ref(uri, root, "1")
         for uri, root in [
             (b"/home/ann/photos/2024/a.jpg", "/home/ann/photos"),
             (b"/mnt/2024/a.jpg", "/mnt/"),
@@ -139,7 +140,7 @@ def test_the_path_is_all_that_the_photo_id_depends_on():
 
 def test_different_paths_have_different_photo_ids():
     names = [b"a.jpg", b"A.jpg", b"b.jpg", b"2024/a.jpg", b"a.jpg\n", *ODD_NAMES]
-    assert len({sources.photo_ref(b"/library/" + name, "/library").photo_id for name in names}) == len(names)
+    assert len({sources.photo_ref(b"/library/" + name, "/library", "1").photo_id for name in names}) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -182,15 +183,15 @@ def test_patterns_without_a_common_folder_are_refused(patterns):
 # In a pipeline
 
 
-def test_list_photos_names_each_file_once_however_many_patterns_match_it(library):
+def test_list_photos_names_each_file_by_its_photo_id_however_many_patterns_match_it(library):
     names = [b"a.jpg", b"2024/b.jpg", *ODD_NAMES]
     fill(library, *names)
     patterns = [str(library), f"{library}/**/*.jpg", f"{library}/2024/b.jpg"]
-    expected = [sources.photo_ref(os.path.join(os.fsencode(library), name), str(library)) for name in names]
+    expected = [sources.photo_ref(os.path.join(os.fsencode(library), name), str(library), "1") for name in names]
     with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
         refs = pipeline | sources.ListPhotos(patterns, str(library), output=None)
         # as a stage would meet them: fused, and the files still there
-        found = refs | beam.Map(lambda ref: (ref.photo_id, ref.path, sources.read_bytes(ref.uri)))
+        found = refs | beam.Map(lambda ref: (ref.photo_id, ref.path, sources.read_bytes(ref.uri))) | beam.Distinct()
         assert_that(found, equal_to([(ref.photo_id, ref.path, b"") for ref in expected]))
 
 
@@ -205,7 +206,44 @@ def test_photo_refs_with_odd_names_cross_a_shuffle(library):
     fill(library, *ODD_NAMES)
     with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
         refs = pipeline | sources.ListPhotos([str(library)], str(library), output=None) | beam.Reshuffle()
-        assert_that(refs | beam.Map(lambda ref: os.fsencode(ref.uri)), equal_to(list(sources.list_photos(str(library)))))
+        uris = [uri for uri, *_ in sources.list_photos(str(library))]
+        assert_that(refs | beam.Map(lambda ref: os.fsencode(ref.uri)), equal_to(uris))
+
+
+def sliced(library, **part):
+    """Names of the photos of a Slice."""
+    refs = sources.list_slice([str(library)], str(library), None, sources.Slice(**part))
+    return [ref.path for ref in refs]
+
+
+def test_the_shards_of_a_library_hold_every_photo_once(library):
+    fill(library, *[f"{i}.jpg" for i in range(60)])
+    parts = [sliced(library, shard=(i, 4)) for i in range(4)]
+    assert sorted(itertools.chain(*parts)) == sorted(f"{i}.jpg" for i in range(60))
+    assert all(5 <= len(part) <= 25 for part in parts)
+
+
+def test_a_limit_takes_no_more_and_since_no_older(library):
+    fill(library, "old.jpg", *[f"{i}.jpg" for i in range(5)])
+    os.utime(library / "old.jpg", (1e9, 1e9))
+    assert len(sliced(library, limit=3)) == 3
+    assert sorted(sliced(library, since=1.1e9)) == sorted(f"{i}.jpg" for i in range(5))
+
+
+def test_the_version_of_a_photo_changes_with_its_bytes_and_its_time(library):
+    def version():
+        (ref,) = sources.list_slice([str(library)], str(library), None, sources.Slice())
+        return ref.version
+
+    fill(library, "a.jpg")
+    os.utime(library / "a.jpg", (1e9, 1e9))
+    first = version()
+    assert version() == first
+    (library / "a.jpg").write_bytes(b"x")
+    os.utime(library / "a.jpg", (1e9, 1e9))
+    second = version()
+    os.utime(library / "a.jpg", (1e9, 1e9 + 1e-3))
+    assert len({first, second, version()}) == 3
 
 
 # Reading
@@ -232,12 +270,12 @@ def test_a_link_to_nowhere_is_missing(library):
     assert fail_to_read(library / "dangling.jpg") is FailReason.MISSING
 
 
-def test_what_cannot_be_read_is_unreadable(library):
+def test_what_cannot_be_opened_gives_no_access(library):
     (library / "folder.jpg").mkdir()
-    assert fail_to_read(library / "folder.jpg") is FailReason.UNREADABLE
+    assert fail_to_read(library / "folder.jpg") is FailReason.NO_ACCESS
 
 
-@pytest.mark.parametrize("error, reason", [(NotFound, FailReason.MISSING), (Forbidden, FailReason.UNREADABLE)])
+@pytest.mark.parametrize("error, reason", [(NotFound, FailReason.MISSING), (Forbidden, FailReason.NO_ACCESS)])
 def test_a_bucket_tells_of_missing_and_locked_files_as_a_disk_does(monkeypatch, error, reason):
     def refuse(uri, **_):  # as Beam 2.77 does for gs://: the client's error, which is no OSError, passes through
         raise error(f"GET https://storage.googleapis.com/storage/v1/b/{uri}")
@@ -258,4 +296,4 @@ def test_a_file_too_large_to_be_a_photo_is_not_read_whole(library, monkeypatch):
 def test_one_photo_is_itself_whatever_brackets_its_name_holds(tmp_path):
     photo = tmp_path / "me [1]*.jpg"
     photo.write_bytes(b"any")
-    assert list(sources.list_photos(str(photo))) == [os.fsencode(photo)]
+    assert [uri for uri, *_ in sources.list_photos(str(photo))] == [os.fsencode(photo)]

@@ -29,11 +29,11 @@ class Brightness:
 
 def in_flight(name, value):
     photo = Photo(np.full((8, 8, 3), value, np.uint8), 1.0, None)
-    return InFlight(PhotoRef(name, f"{name}.jpg", f"/{name}.jpg"), "f" * 12, photo, (("decode", 0.5),))
+    return InFlight(PhotoRef(name, f"{name}.jpg", f"/{name}.jpg", "1"), "f" * 12, photo, (("decode", 0.5),))
 
 
 def rejection(name):
-    return Rejection(name, f"{name}.jpg", "f" * 12, "decode", "too_small", "", None, {})
+    return Rejection(name, f"{name}.jpg", "1", "f" * 12, "decode", "too_small", "", None, {})
 
 
 def test_a_batch_is_seen_at_once_and_keeps_its_order():

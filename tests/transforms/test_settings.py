@@ -97,8 +97,9 @@ def fingerprint(settings, version="1.0", digest="abc"):
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Settings)])
-def test_every_field_changes_the_fingerprint(name):
-    assert fingerprint(Settings(**{name: OTHERS[name]})) != fingerprint(Settings())
+def test_every_field_that_shapes_a_clip_changes_the_fingerprint(name):
+    changed = fingerprint(Settings(**{name: OTHERS[name]})) != fingerprint(Settings())
+    assert changed == (name != "max_artifact_score")  # which decides on clips that are known
 
 
 @pytest.mark.parametrize("change", [{"version": "1.1"}, {"digest": "abd"}])

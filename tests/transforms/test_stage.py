@@ -8,7 +8,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from transforms.elements import Failed, FailReason, Failure, PhotoRef, Rejected, Rejection, RejectReason
 from transforms.stage import InFlight, Stage, StageDoFn
 
-REF = PhotoRef(photo_id="0123456789abcdef", path="a.jpg", uri="/library/a.jpg")
+REF = PhotoRef(photo_id="0123456789abcdef", path="a.jpg", uri="/library/a.jpg", version="1")
 FLIGHT = InFlight(REF, "fingerprint", 20, (("before", 1.0),))
 
 
@@ -36,18 +36,18 @@ def test_a_result_flies_on_with_its_costs():
 
 def test_a_rejection_becomes_a_record_with_reason_score_and_costs():
     assert one(halve, InFlight(REF, "fingerprint", 3)) == Rejection(
-        REF.photo_id, "a.jpg", "fingerprint", "half", "artifacts", "3 is odd.", 9.0, {"half": 0.0}
+        REF.photo_id, "a.jpg", "1", "fingerprint", "half", "artifacts", "3 is odd.", 9.0, {"half": 0.0}
     )
 
 
 def test_a_failure_becomes_a_record_with_stage_and_reason():
     assert one(halve, InFlight(REF, "fingerprint", 0)) == Failure(
-        REF.photo_id, "a.jpg", "fingerprint", "half", "unreadable", "Nothing to halve.", {"half": 0.0}
+        REF.photo_id, "a.jpg", "1", "fingerprint", "half", "unreadable", "Nothing to halve.", {"half": 0.0}
     )
 
 
 def test_what_has_ended_passes_untouched():
-    ended = Failure("0", "b.jpg", "f", "decode", "missing", "Gone.", {})
+    ended = Failure("0", "b.jpg", "1", "f", "decode", "missing", "Gone.", {})
     assert one(lambda *_: pytest.fail("called"), ended) is ended
 
 

@@ -1,0 +1,191 @@
+"""What earlier runs left, so that a night's run does what is new and nothing else.
+
+The records of a run are its manifest: they say of which version of a photo, under which configuration, what came. A join by photo
+id parts the photos that need work from those that need none; it shuffles names and records, and holds neither in memory.
+"""
+
+import dataclasses
+import posixpath
+
+import apache_beam as beam
+from apache_beam.io import fileio
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.elements import Candidate, FailReason, Failure, Rejection, RejectReason
+
+FOLDERS = {Candidate: "candidates", Rejection: "rejected", Failure: "failures"}
+# What may be otherwise the next time, although neither photo nor configuration has changed.
+PASSING = {str(r) for r in (FailReason.MISSING, FailReason.NO_ACCESS, FailReason.UNWRITABLE, FailReason.CRASHED)}
+
+
+def record_of(kind, row):
+    """A record of a row of Parquet; None where an earlier version of the program wrote it without what a record holds today."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    if not names <= row.keys():
+        return None
+    return kind(**{name: row[name] for name in names} | {"cpu_seconds": dict(row["cpu_seconds"])})
+
+
+class ReadRecords(beam.PTransform):
+    """The records of earlier runs into an output folder; none where there was no run."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def expand(self, pbegin):
+        parts = []
+        for kind, folder in FOLDERS.items():
+            pattern = posixpath.join(self.output, folder, "part-*.parquet")
+            parts.append(
+                pbegin
+                | f"Find {folder}" >> fileio.MatchFiles(pattern, fileio.EmptyMatchTreatment.ALLOW)
+                | f"Paths of {folder}" >> beam.Map(lambda found: found.path)
+                | f"Spread {folder}" >> beam.Reshuffle()
+                | f"Read {folder}" >> beam.io.ReadAllFromParquet()
+                | f"Records of {folder}" >> beam.Map(lambda row, kind=kind: record_of(kind, row))
+                | f"Whole {folder}" >> beam.Filter(lambda record: record is not None)
+            )
+        return parts | beam.Flatten()
+
+
+def stands(record, ref, fingerprint, max_artifact_score):
+    """What an earlier record says today of a photo that is listed, or None where the photo needs work.
+
+    Args:
+      record: Outcome of an earlier run.
+      ref: the PhotoRef.
+      fingerprint: of today's configuration, without the threshold of the artifact score: that decides on what is known.
+      max_artifact_score: today's threshold.
+    """
+    if (record.version, record.fingerprint) != (ref.version, fingerprint):
+        return None
+    if isinstance(record, Failure):
+        return None if record.reason in PASSING else record
+    if isinstance(record, Rejection):
+        may_pass = record.reason == RejectReason.ARTIFACTS and record.artifact_score <= max_artifact_score
+        return None if may_pass else record
+    if record.artifact_score <= max_artifact_score:
+        return record
+    return Rejection(
+        photo_id=record.photo_id,
+        path=record.path,
+        version=record.version,
+        fingerprint=record.fingerprint,
+        stage="score",
+        reason=str(RejectReason.ARTIFACTS),
+        detail=f"Artifact score {record.artifact_score:.2f} is above {max_artifact_score:g}.",
+        artifact_score=record.artifact_score,
+        cpu_seconds=record.cpu_seconds,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """How earlier records are judged.
+
+    Attributes:
+      fingerprint, max_artifact_score: see `stands`.
+      redo: no record stands; prune: records of photos that are no longer listed are dropped.
+    """
+
+    fingerprint: str
+    max_artifact_score: float
+    redo: bool = False
+    prune: bool = False
+
+
+KEPT, UNLISTED, FILES = "kept", "unlisted", "files"  # outputs of Triage beside the photos that need work
+
+
+def triage(group, rules):
+    """Parts what is known under one photo id.
+
+    Args:
+      group: (photo id, {"photos": PhotoRefs, "records": Outcomes}); a photo that several patterns match is there several times,
+        and a run that was killed while it put its records in place may have left two of a photo.
+
+    Yields:
+      the PhotoRef, where it needs work, and tagged: the record that stands, one whose photo is not listed, and every file that
+      earlier records name, as (photo id, path below the output folder).
+    """
+    photo_id, found = group
+    photos = sorted(found["photos"], key=lambda ref: (ref.uri, ref.version))
+    records = sorted(found["records"], key=lambda r: (type(r).__name__, r.fingerprint, r.version))
+    for record in records:
+        if isinstance(record, Candidate):
+            yield beam.pvalue.TaggedOutput(FILES, (photo_id, record.clip))
+            yield beam.pvalue.TaggedOutput(FILES, (photo_id, record.poster))
+    if not photos:
+        if records and not rules.prune:
+            yield beam.pvalue.TaggedOutput(UNLISTED, records[0])
+        return
+    ref = photos[0]
+    standing = [stands(r, ref, rules.fingerprint, rules.max_artifact_score) for r in records if not rules.redo]
+    standing = [record for record in standing if record]
+    if standing:
+        yield beam.pvalue.TaggedOutput(KEPT, standing[0])
+    else:
+        yield ref
+
+
+class Triage(beam.PTransform):
+    """(PhotoRefs, earlier Outcomes) to what `triage` yields, by tag; what needs work is `work`."""
+
+    def __init__(self, rules):
+        super().__init__()
+        self.rules = rules
+
+    def expand(self, inputs):
+        photos, records = inputs
+        return (
+            {
+                "photos": photos | "Key photos" >> beam.Map(lambda ref: (ref.photo_id, ref)),
+                "records": records | "Key records" >> beam.Map(lambda record: (record.photo_id, record)),
+            }
+            | beam.CoGroupByKey()
+            | beam.FlatMap(triage, self.rules).with_outputs(KEPT, UNLISTED, FILES, main="work")
+        )
+
+
+def files_of(outcome):
+    """Paths below the output folder that an Outcome names."""
+    return (outcome.clip, outcome.poster) if isinstance(outcome, Candidate) else ()
+
+
+def delete(path):
+    """Deletes a file; that it is gone already is what was wanted."""
+    try:
+        FileSystems.delete([path])
+    except Exception:  # whatever a file system raises for what is not there
+        if FileSystems.exists(path):
+            raise
+
+
+class DeleteSuperseded(beam.PTransform):
+    """(files of earlier records, today's Outcomes, what was written) to nothing: deletes the clips that no record names any more.
+
+    Only once the records are in place, for which it waits: a killed run leaves files without a record, never the other way round.
+    """
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def expand(self, inputs):
+        earlier, outcomes, written = inputs
+
+        def superseded(group):
+            _, found = group
+            yield from sorted(set(found["earlier"]) - set(found["today"]))
+
+        def remove(path, output, _):
+            delete(posixpath.join(output, path))
+
+        today = outcomes | "Files" >> beam.FlatMap(lambda o: [(o.photo_id, path) for path in files_of(o)])
+        return (
+            {"earlier": earlier, "today": today}
+            | beam.CoGroupByKey()
+            | "Superseded" >> beam.FlatMap(superseded)
+            | "Delete" >> beam.Map(remove, self.output, beam.pvalue.AsIter(written))
+        )
