@@ -4,9 +4,9 @@
              list, triage  decode   infer, repair  mesh   trajectory  render  write
                                                           + framing, score
 
-Triage joins the listing with the records of earlier runs and lets through what needs work. Everything from decode to write is
-one fused stage: a pixel never crosses a shuffle, only names and records do. A photo that ends early, as a Rejection or a
-Failure, rides along to the same sinks.
+Triage joins the listing with the records of earlier runs and lets through what needs work; decoded photos are assessed before any
+network runs. Everything from decode to write is one fused stage: a pixel never crosses a shuffle, only names and records
+do. A photo that ends early, as a Rejection or a Failure, rides along to the same sinks.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from beam_pipeline import manifest, progress, sinks, sources
 from transforms.decode import Decode
 from transforms.elements import Outcome
 from transforms.infer import Infer
+from transforms.merit import Assess
 from transforms.mesh import BuildScene
 from transforms.render import Render
 from transforms.repair import Repair
@@ -38,6 +39,7 @@ class Animate(beam.PTransform):
             refs
             | "Depart" >> beam.Map(InFlight, fingerprint)
             | Decode(sources.read_bytes, settings.max_megapixels, settings.min_side)
+            | Assess(settings)
             | Infer(settings.models, settings.mirror_average, job.inference_batch)
             | Repair()
             | BuildScene()

@@ -139,10 +139,11 @@ def plot(grown, path):
     figure, panels = pyplot.subplots(1, len(grown), figsize=(11, 3.4), layout="constrained")
     for panel, (what, kinds) in zip(panels, grown.items(), strict=True):
         for kind, colour in zip(KINDS, ("tab:orange", "tab:blue"), strict=True):
-            values, seconds, drawing, _ = np.array(kinds[kind]).T
+            values, seconds, drawing, _ = np.array(kinds[kind], float).T
+            values = values / 1000 if what == "triangles" else values
             panel.plot(values, seconds, "o-", color=colour, label=f"{kind}, drawn and encoded")
             panel.plot(values, drawing, "o:", color=colour, label=f"{kind}, drawing alone")
-        panel.set(xlabel=what, ylabel="CPU s", ylim=(0, None), xlim=(0, None))
+        panel.set(xlabel="thousand triangles" if what == "triangles" else what, ylabel="CPU s", ylim=(0, None), xlim=(0, None))
         panel.grid(alpha=0.3)
     panels[0].legend(fontsize=8)
     figure.savefig(path, dpi=110)

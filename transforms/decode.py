@@ -77,7 +77,7 @@ def decode(data, max_megapixels, min_side):
       min_side: pixels; below it the photo is rejected.
 
     Returns:
-      Photo. Of the metadata it keeps the capture time and the field of view alone.
+      Photo. Of the metadata it keeps the capture time, the field of view, and whether a camera is named.
 
     Raises:
       Failed: unreadable, unsupported, or too large.
@@ -108,14 +108,15 @@ def decode(data, max_megapixels, min_side):
     try:
         exif = image.getexif()
         fov, capture_time = read_fov(exif), read_capture_time(exif)
+        from_camera = bool(exif.get(ExifTags.Base.Make) or exif.get(ExifTags.Base.Model))
         upright = ImageOps.exif_transpose(image)
     except Exception:  # broken metadata around good pixels: the photo is worth more than its EXIF
-        fov, capture_time, upright = DEFAULT_FOV, None, image
+        fov, capture_time, from_camera, upright = DEFAULT_FOV, None, False, image
     try:
         rgb = to_srgb(upright)
     except Exception as error:
         raise Failed(FailReason.UNREADABLE, f"The colours cannot be converted ({type(error).__name__}).") from error
-    return Photo(rgb=rgb, fov=fov, capture_time=capture_time)
+    return Photo(rgb=rgb, fov=fov, capture_time=capture_time, from_camera=from_camera)
 
 
 class Decode(Stage):

@@ -39,11 +39,13 @@ class Photo:
       rgb: (height, width, 3) uint8 sRGB, upright.
       fov: radians across the long side, from EXIF or the default.
       capture_time: as EXIF tells it, aware where it tells the offset; None where it is silent.
+      from_camera: whether EXIF names a camera.
     """
 
     rgb: np.ndarray
     fov: float
     capture_time: datetime | None
+    from_camera: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +163,12 @@ class RejectReason(enum.StrEnum):
 
     TOO_SMALL = "too_small"
     ANIMATED = "animated"
+    PANORAMA = "panorama"
+    DARK = "dark"
+    BLOWN_OUT = "blown_out"
+    DOCUMENT = "document"
+    SCREENSHOT = "screenshot"
+    BLURRED = "blurred"
     TOO_FLAT = "too_flat"
     ARTIFACTS = "artifacts"
     FRAMING = "framing"

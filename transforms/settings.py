@@ -23,6 +23,12 @@ LIMITS = {  # what is sane at all; outside a value is a slip of the pen
     "min_window": (0.05, 1),
     "min_side": (32, 1e5),
     "max_megapixels": (0.001, 1e4),
+    "max_elongation": (1, 1e4),
+    "min_highlight": (0, 255),
+    "max_shadow": (0, 255),
+    "max_paper": (0, 1),
+    "max_flat": (0, 1),
+    "max_blur": (0, 1),
 }
 
 
@@ -45,6 +51,22 @@ class Settings:
     format: str = "mp4"  # H.264, which plays everywhere; the others for those who ask
     renderer: str = "auto"  # what draws: GL where there is a GPU, else the CPU, which beats software GL by half
     max_megapixels: float = 150.0  # refused from the header; the largest phone sensors give 108 and 200 binned to 50
+    max_elongation: float = (
+        2.5  # long side to short side; above it a photo is a panorama, of which a clip shows a sliver (choice)
+    )
+    min_highlight: float = (
+        30.0  # of 255, 95th percentile of luma: below it a photo is black; 12 on black ones, from 39 on all others
+    )
+    max_shadow: float = (
+        200.0  # of 255, 5th percentile of luma: above it a photo is washed out; from 225 on such, to 187 on others
+    )
+    max_paper: float = (
+        0.4  # share of bright grey beside text: above it a photo is a document; from 0.46 on pages, no photo has both
+    )
+    max_flat: float = (
+        0.42  # share of flat colour: above it what no camera took is a screenshot; from 0.49 on such, 1 photo in 700
+    )
+    max_blur: float = 0.75  # of 1, at 512 pixels: above it a photo is badly blurred; from 0.77 on such, to 0.69 on others
     depth_model: str = "builtin"  # or a TF-Hub handle, SavedModel directory or .tflite file, with its adapter
     people_model: str = "builtin"
     saliency_model: str = "builtin"

@@ -8,7 +8,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from beam_pipeline import options, pipeline
 from transforms.settings import Settings
 
-STAGES = ("Decode", "Infer", "Repair", "BuildScene", "Shoot", "Accept", "Render", "WriteClip")
+STAGES = ("Decode", "Assess", "Infer", "Repair", "BuildScene", "Shoot", "Accept", "Render", "WriteClip")
 
 
 @pytest.fixture(scope="module")

@@ -398,10 +398,20 @@ def test_good_pixels_survive_broken_metadata(cat, junk):
     assert error(decoded(encoded(cat, "JPEG", exif=b"Exif\0\0" + junk)).rgb, cat) < LOSSY
 
 
+@pytest.mark.parametrize("tag", [ExifTags.Base.Make, ExifTags.Base.Model])
+def test_a_photo_of_a_camera_is_told_from_a_picture_of_a_program(cat, tag):
+    exif = Image.Exif()
+    exif[tag] = "Kodak"
+    assert decoded(encoded(cat, "JPEG", exif=exif.tobytes())).from_camera is True
+    assert decoded(encoded(cat, "JPEG")).from_camera is False
+
+
 def test_nothing_that_tells_place_or_camera_leaves_the_decoder(cat):
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (48.0, 51.0, 29.6)
     exif[ExifTags.Base.BodySerialNumber] = "4711"
     photo = decoded(encoded(cat, "JPEG", exif=exif.tobytes()))
-    assert {field.name for field in dataclasses.fields(Photo)} == {"rgb", "fov", "capture_time"} == set(vars(photo))
+    assert (
+        {field.name for field in dataclasses.fields(Photo)} == {"rgb", "fov", "capture_time", "from_camera"} == set(vars(photo))
+    )
     assert (type(photo.rgb), photo.rgb.dtype, type(photo.fov), photo.capture_time) == (np.ndarray, np.uint8, float, None)
