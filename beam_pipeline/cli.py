@@ -141,6 +141,11 @@ def _parser():
     run.add_argument("--shard", default="1/1", metavar="I/N", help="the I-th of N parts of the library")
     run.add_argument("--redo", action="store_true", help="work on photos whatever earlier runs into OUTPUT say of them")
     run.add_argument("--prune", action="store_true", help="remove what earlier runs left of photos that are no longer there")
+    run.add_argument(
+        "--dry-run-score",
+        action="store_true",
+        help="do everything but draw, and tell how the scores lie: for the choice of thresholds; writes OUTPUT/dry-run",
+    )
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
 
@@ -261,7 +266,7 @@ def _run(args, flags):
     import apache_beam as beam
     from apache_beam.runners.runner import PipelineState
 
-    from beam_pipeline import options, pipeline, progress, sources
+    from beam_pipeline import options, pipeline, progress, sinks, sources
 
     beam_options, local = _beam_options(flags)
     try:
@@ -275,6 +280,7 @@ def _run(args, flags):
             _slice(args),
             args.redo,
             args.prune,
+            args.dry_run_score,
         )
         fingerprint = job.fingerprint
     except ValueError as error:
@@ -287,6 +293,7 @@ def _run(args, flags):
         print(f"cinematic-photos: no photo matches {pattern}, going on with the others", file=sys.stderr)
     if local:
         _check_machine(job)
+        sinks.sweep(job.output)
         _quieten()
     with progress.Display(local and not args.quiet and sys.stderr.isatty()) as display:
         built = beam.Pipeline(options=beam_options)
@@ -299,10 +306,39 @@ def _run(args, flags):
     if state != PipelineState.DONE:
         raise UserError(f"The run ended as {state}; what it wrote is complete, run it again.")
     summary = json.loads(Path(job.output, "summary.json").read_text())
+    if job.dry_run:
+        return _tell_scores(job, summary)
     counts = ", ".join(f"{summary[key]} {key}" for key in ("candidates", "rejected", "failures", "skipped"))
     print(f"{summary['photos']} photos: {counts}")
     for name in ("clips", "candidates", "rejected", "failures", "summary.json"):
         print(f"  {name + ':':13} {os.path.join(job.output, name)}")
+    return DONE
+
+
+def _tell_scores(job, summary):
+    """Prints how the scores of a dry run lie."""
+    import numpy as np
+    import pyarrow.parquet as parquet
+
+    counts = f"{summary.get('scored', 0)} scored, {summary['rejected']} rejected, {summary['failures']} failures"
+    print(f"{summary['photos']} photos: {counts}")
+    for reason, count in sorted(summary["rejected_by_reason"].items()):
+        print(f"  rejected, {reason}: {count}")
+    rows = parquet.read_table(
+        os.path.join(job.output, "scored"), columns=["artifact_score", "relative_parallax", "saliency_kept"]
+    )
+    if rows.num_rows:
+        print(f"{'':20}" + "".join(f"{name:>10}" for name in ("least", "10 %", "median", "90 %", "most")))
+        for name in rows.column_names:
+            values = np.percentile(rows[name].to_numpy(), (0, 10, 50, 90, 100))
+            print(f"{name:20}" + "".join(f"{value:10.3f}" for value in values))
+        scores = rows["artifact_score"].to_numpy()
+        for threshold in sorted(
+            {*(round(float(p), 2) for p in np.percentile(scores, (25, 50, 75, 90))), job.settings.max_artifact_score}
+        ):
+            kept = int((scores <= threshold).sum())
+            print(f"--max-artifact-score {threshold:g} keeps {kept} of {len(scores)}")
+    print(f"records: {job.output}")
     return DONE
 
 

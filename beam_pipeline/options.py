@@ -8,6 +8,7 @@ from beam_pipeline import manifest, sources
 from models import registry
 from transforms.settings import Settings
 
+DRY_RUN = "dry-run"  # folder below the output that a dry run writes into
 MAX_BATCH = 64  # decoded photos that wait together in memory, some 10 MB each
 
 
@@ -24,6 +25,7 @@ class Job:
       inference_batch: photos that the networks see at once.
       part: which Slice of the library is looked at.
       redo: photos are worked on whatever earlier runs say of them.
+      dry_run: shots are scored and not drawn; records go to a folder of their own, and earlier ones are not looked at.
       prune: what earlier runs left of photos that are no longer there is removed.
     """
 
@@ -36,9 +38,21 @@ class Job:
     part: sources.Slice = sources.Slice()
     redo: bool = False
     prune: bool = False
+    dry_run: bool = False
 
     @staticmethod
-    def of(patterns, output, settings, root=None, record_shards=1, inference_batch=1, part=None, redo=False, prune=False):
+    def of(
+        patterns,
+        output,
+        settings,
+        root=None,
+        record_shards=1,
+        inference_batch=1,
+        part=None,
+        redo=False,
+        prune=False,
+        dry_run=False,
+    ):
         """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
         patterns = tuple(sources.absolute(p) for p in patterns)
         root = sources.absolute(root).rstrip("/") if root else sources.library_root(patterns)
@@ -62,7 +76,9 @@ class Job:
             raise ValueError("--shard must be i/n with i from 1 to n")
         if prune and part != sources.Slice():
             raise ValueError("--prune needs the whole library: it does not go with --since, --limit or --shard.")
-        return Job(patterns, root, output, settings, record_shards, inference_batch, part, redo, prune)
+        if dry_run:
+            output = posixpath.join(output, DRY_RUN)
+        return Job(patterns, root, output, settings, record_shards, inference_batch, part, redo, prune, dry_run)
 
     @property
     def rules(self):

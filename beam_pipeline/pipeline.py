@@ -15,13 +15,13 @@ import apache_beam as beam
 
 from beam_pipeline import manifest, progress, sinks, sources
 from transforms.decode import Decode
-from transforms.elements import Outcome
+from transforms.elements import Outcome, Scored
 from transforms.infer import Infer
 from transforms.merit import Assess
 from transforms.mesh import BuildScene
 from transforms.render import Render
 from transforms.repair import Repair
-from transforms.score import Accept
+from transforms.score import Accept, Score
 from transforms.stage import InFlight
 from transforms.trajectory import Shoot
 
@@ -35,7 +35,7 @@ class Animate(beam.PTransform):
 
     def expand(self, refs):
         job, settings, fingerprint = self.job, self.job.settings, self.job.fingerprint
-        return (
+        shots = (
             refs
             | "Depart" >> beam.Map(InFlight, fingerprint)
             | Decode(sources.read_bytes, settings.max_megapixels, settings.min_side)
@@ -44,11 +44,17 @@ class Animate(beam.PTransform):
             | Repair()
             | BuildScene()
             | Shoot(settings)
-            | Accept(settings.max_artifact_score)
-            | Render(settings.fps, settings.format, settings.renderer)
-            | sinks.WriteClip(job.output, fingerprint, settings.fps, settings.format)
-            | "Arrive" >> beam.Map(arrive, self.journal).with_output_types(Outcome)
         )
+        if job.dry_run:
+            ended = shots | Score(fingerprint)
+        else:
+            ended = (
+                shots
+                | Accept(settings.max_artifact_score)
+                | Render(settings.fps, settings.format, settings.renderer)
+                | sinks.WriteClip(job.output, fingerprint, settings.fps, settings.format)
+            )
+        return ended | "Arrive" >> beam.Map(arrive, self.journal).with_output_types(Outcome)
 
 
 def arrive(element, journal):
@@ -70,10 +76,11 @@ def build(pipeline, job, journal=None):
       journal: path of the progress journal, local runs only.
     """
     photos = pipeline | "ListPhotos" >> sources.ListPhotos(job.patterns, job.root, job.output, job.part)
-    earlier = pipeline | "ReadRecords" >> manifest.ReadRecords(job.output)
+    earlier = pipeline | "ReadRecords" >> (beam.Create([]) if job.dry_run else manifest.ReadRecords(job.output))
     known = (photos, earlier) | "Triage" >> manifest.Triage(job.rules)
     new = known.work | "Animate" >> Animate(job, journal)
     outcomes = (new, known.kept, known.unlisted) | "AllRecords" >> beam.Flatten()
-    written = outcomes | "WriteRecords" >> sinks.WriteRecords(job.output, job.record_shards)
+    folders = manifest.FOLDERS | ({Scored: "scored"} if job.dry_run else {})
+    written = outcomes | "WriteRecords" >> sinks.WriteRecords(job.output, job.record_shards, folders)
     (known.files, outcomes, written) | "DeleteSuperseded" >> manifest.DeleteSuperseded(job.output)
     (new, known.kept) | "WriteSummary" >> sinks.WriteSummary(job.output, job.about())

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import posixpath
+import shutil
 import uuid
+from pathlib import Path
 
 import apache_beam as beam
 import pyarrow
@@ -11,7 +13,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipeline.manifest import FOLDERS
-from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection
+from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection, Scored
 from transforms.stage import Stage
 
 COSTS = pyarrow.map_(pyarrow.string(), pyarrow.float64())
@@ -22,6 +24,23 @@ def _schema(**columns):
     return pyarrow.schema([pyarrow.field(name, kind, nullable=null) for name, (kind, null) in columns.items()])
 
 
+_MEASURES = {
+    "artifact_score": (_REAL, False),
+    "relative_parallax": (_REAL, False),
+    "motion": (_TEXT, False),
+    "direction": (_REAL, False),
+    "climb": (_REAL, False),
+    "largest_component": (_REAL, False),
+    "largest_head_component": (_REAL, False),
+    "stretched_share": (_REAL, False),
+    "stretched_share_max": (_REAL, False),
+    "background_loss": (_REAL, False),
+    "body_loss": (_REAL, False),
+    "head_loss": (_REAL, False),
+    "saliency_kept": (_REAL, False),
+    "window_share": (_REAL, False),
+    "evaluations": (_INT, False),
+}
 _NAMED = {name: (_TEXT, False) for name in ("photo_id", "path", "version", "fingerprint")}
 # Column by column as docs/output.md tells them; a test holds each against its dataclass.
 SCHEMAS = {
@@ -34,23 +53,10 @@ SCHEMAS = {
         frames=(_INT, False),
         fps=(_INT, False),
         capture_time=(_TEXT, True),
-        artifact_score=(_REAL, False),
-        relative_parallax=(_REAL, False),
-        motion=(_TEXT, False),
-        direction=(_REAL, False),
-        climb=(_REAL, False),
-        largest_component=(_REAL, False),
-        largest_head_component=(_REAL, False),
-        stretched_share=(_REAL, False),
-        stretched_share_max=(_REAL, False),
-        background_loss=(_REAL, False),
-        body_loss=(_REAL, False),
-        head_loss=(_REAL, False),
-        saliency_kept=(_REAL, False),
-        window_share=(_REAL, False),
-        evaluations=(_INT, False),
+        **_MEASURES,
         cpu_seconds=(COSTS, False),
     ),
+    Scored: _schema(**_NAMED, **_MEASURES, cpu_seconds=(COSTS, False)),
     Rejection: _schema(
         **_NAMED,
         stage=(_TEXT, False),
@@ -78,6 +84,20 @@ def write_file(path, data):
         if FileSystems.exists(temporary):
             FileSystems.delete([temporary])
         raise
+
+
+def sweep(output):
+    """Deletes what a killed run left behind in a local output folder: half-written files, Beam's folders of half-written records.
+
+    Only for the start of a run: two at once into one folder are not meant to be.
+    """
+    for path in Path(output).glob("clips/*/*.tmp"):
+        path.unlink()
+    for folder in (*FOLDERS.values(), "scored"):
+        for path in Path(output).glob(f"{folder}/beam-temp-*"):
+            shutil.rmtree(path)
+    for path in Path(output).glob("*.tmp"):
+        path.unlink()
 
 
 def clip_name(photo_id, fingerprint, ending):
@@ -139,13 +159,13 @@ class WriteRecords(beam.PTransform):
     The number is fixed so that a second run replaces the first one's files; `delete_other_shards` sees to other numbers.
     """
 
-    def __init__(self, output, shards):
+    def __init__(self, output, shards, folders=FOLDERS):
         super().__init__()
-        self.output, self.shards = output, shards
+        self.output, self.shards, self.folders = output, shards, folders
 
     def expand(self, outcomes):
         written = []
-        for kind, folder in FOLDERS.items():
+        for kind, folder in self.folders.items():
             names = (
                 outcomes
                 | f"Only {folder}" >> beam.Filter(lambda outcome, kind=kind: isinstance(outcome, kind))
@@ -174,6 +194,7 @@ class Totals:
     rejected: tuple[tuple[str, int], ...] = ()
     failures: tuple[tuple[str, int], ...] = ()
     skipped: int = 0
+    scored: int = 0
     cpu_seconds: tuple[tuple[str, float], ...] = ()
 
     @staticmethod
@@ -181,6 +202,8 @@ class Totals:
         costs = tuple(sorted(outcome.cpu_seconds.items()))
         if isinstance(outcome, Candidate):
             return Totals(candidates=1, cpu_seconds=costs)
+        if isinstance(outcome, Scored):
+            return Totals(scored=1, cpu_seconds=costs)
         name = "rejected" if isinstance(outcome, Rejection) else "failures"
         return Totals(cpu_seconds=costs, **{name: ((outcome.reason, 1),)})
 
@@ -196,6 +219,7 @@ class Totals:
             added(self.rejected, other.rejected),
             added(self.failures, other.failures),
             self.skipped + other.skipped,
+            self.scored + other.scored,
             added(self.cpu_seconds, other.cpu_seconds),
         )
 
@@ -204,6 +228,8 @@ class Totals:
         rejected, failures = dict(self.rejected), dict(self.failures)
         counts = {"candidates": self.candidates, "rejected": sum(rejected.values()), "failures": sum(failures.values())}
         counts["skipped"] = self.skipped
+        if self.scored:
+            counts["scored"] = self.scored
         costs = {stage: round(seconds, 3) for stage, seconds in self.cpu_seconds}
         return {
             "photos": sum(counts.values()),

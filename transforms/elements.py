@@ -243,6 +243,32 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Scored:
+    """The record of a shot that a dry run did not draw."""
+
+    photo_id: str
+    path: str
+    version: str
+    fingerprint: str
+    artifact_score: float
+    relative_parallax: float
+    motion: str
+    direction: float
+    climb: float
+    largest_component: float
+    largest_head_component: float
+    stretched_share: float
+    stretched_share_max: float
+    background_loss: float
+    body_loss: float
+    head_loss: float
+    saliency_kept: float
+    window_share: float
+    evaluations: int
+    cpu_seconds: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
 class Rejection:
     """The record of a photo that gets no clip."""
 
@@ -271,4 +297,4 @@ class Failure:
     cpu_seconds: dict[str, float]
 
 
-Outcome = Candidate | Rejection | Failure
+Outcome = Candidate | Scored | Rejection | Failure

@@ -1,6 +1,8 @@
 """The library's filter: a shot that tears too much is not drawn."""
 
-from transforms.elements import Rejected, RejectReason
+import dataclasses
+
+from transforms.elements import Rejected, RejectReason, Scored
 from transforms.stage import Stage
 
 
@@ -17,3 +19,22 @@ class Accept(Stage):
 
     def __init__(self, max_artifact_score):
         super().__init__("score", lambda _, __, shot: accept(shot, max_artifact_score))
+
+
+def scored(ref, fingerprint, shot):
+    """Scored record of a Shot of a photo, still without costs."""
+    return Scored(
+        photo_id=ref.photo_id,
+        path=ref.path,
+        version=ref.version,
+        fingerprint=fingerprint,
+        **dataclasses.asdict(shot.measures),
+        cpu_seconds={},
+    )
+
+
+class Score(Stage):
+    """Shot to Scored: where a dry run ends."""
+
+    def __init__(self, fingerprint):
+        super().__init__("score", lambda _, ref, shot: scored(ref, fingerprint, shot))

@@ -155,6 +155,21 @@ def test_running_each_bundle_three_times_changes_nothing(finished, library, cli,
     assert json.loads((tmp_path / "summary.json").read_text())["photos"] == 8
 
 
+def test_a_dry_run_scores_what_a_run_would_draw_and_leaves_its_results_alone(finished, library, cli, tmp_path):
+    first, _ = finished
+    shutil.copytree(first, tmp_path / "out")
+    done = cli("run", "--input", library, "--output", tmp_path / "out", *SMALL, "--dry-run-score", "--direct_num_workers=1")
+    assert done.returncode == 0, done.stderr
+    assert "8 photos: 3 scored, 2 rejected, 3 failures" in done.stdout
+    assert "--max-artifact-score 1.2 keeps 3 of 3" in done.stdout
+    drawn, scored = records(first, "candidates"), records(tmp_path / "out" / "dry-run", "scored")
+    assert {path: row["artifact_score"] for path, row in scored.items()} == {p: r["artifact_score"] for p, r in drawn.items()}
+    assert {p.name for p in (tmp_path / "out" / "dry-run").iterdir()} == {*KINDS, "scored", "summary.json"}
+    shutil.rmtree(tmp_path / "out" / "dry-run")
+    assert files(tmp_path / "out") == files(first)
+    assert (tmp_path / "out" / "summary.json").read_bytes() == (first / "summary.json").read_bytes()
+
+
 # The next night
 
 
