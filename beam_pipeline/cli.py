@@ -20,7 +20,7 @@ from models import registry
 from renderer import gl
 from renderer.canvas import RENDERERS
 from renderer.encode import FORMATS
-from renderer.studio import Studio, StudioCrashed
+from renderer.studio import PATIENCE, Studio, StudioCrashed
 from transforms.settings import ASPECTS, MOTIONS, Settings
 
 DONE, REFUSED, WRONG = 0, 1, 2
@@ -145,6 +145,9 @@ def _parser():
         "--dry-run-score",
         action="store_true",
         help="do everything but draw, and tell how the scores lie: for the choice of thresholds; writes OUTPUT/dry-run",
+    )
+    run.add_argument(
+        "--photo-seconds", type=float, default=PATIENCE, metavar="S", help="that drawing a photo may take (default %(default)g)"
     )
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
@@ -281,6 +284,7 @@ def _run(args, flags):
             args.redo,
             args.prune,
             args.dry_run_score,
+            args.photo_seconds,
         )
         fingerprint = job.fingerprint
     except ValueError as error:

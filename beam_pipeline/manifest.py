@@ -15,7 +15,10 @@ from transforms.elements import Candidate, FailReason, Failure, Rejection, Rejec
 
 FOLDERS = {Candidate: "candidates", Rejection: "rejected", Failure: "failures"}
 # What may be otherwise the next time, although neither photo nor configuration has changed.
-PASSING = {str(r) for r in (FailReason.MISSING, FailReason.NO_ACCESS, FailReason.UNWRITABLE, FailReason.CRASHED)}
+PASSING = {
+    str(reason)
+    for reason in (FailReason.MISSING, FailReason.NO_ACCESS, FailReason.UNWRITABLE, FailReason.CRASHED, FailReason.TIMEOUT)
+}
 
 
 def record_of(kind, row):

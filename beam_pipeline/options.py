@@ -6,6 +6,7 @@ import posixpath
 import beam_pipeline
 from beam_pipeline import manifest, sources
 from models import registry
+from renderer.studio import PATIENCE
 from transforms.settings import Settings
 
 DRY_RUN = "dry-run"  # folder below the output that a dry run writes into
@@ -26,6 +27,7 @@ class Job:
       part: which Slice of the library is looked at.
       redo: photos are worked on whatever earlier runs say of them.
       dry_run: shots are scored and not drawn; records go to a folder of their own, and earlier ones are not looked at.
+      photo_seconds: that drawing a photo may take by the clock.
       prune: what earlier runs left of photos that are no longer there is removed.
     """
 
@@ -39,6 +41,7 @@ class Job:
     redo: bool = False
     prune: bool = False
     dry_run: bool = False
+    photo_seconds: float = PATIENCE
 
     @staticmethod
     def of(
@@ -52,6 +55,7 @@ class Job:
         redo=False,
         prune=False,
         dry_run=False,
+        photo_seconds=PATIENCE,
     ):
         """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
         patterns = tuple(sources.absolute(p) for p in patterns)
@@ -76,9 +80,11 @@ class Job:
             raise ValueError("--shard must be i/n with i from 1 to n")
         if prune and part != sources.Slice():
             raise ValueError("--prune needs the whole library: it does not go with --since, --limit or --shard.")
+        if not photo_seconds > 0:
+            raise ValueError(f"--photo-seconds must be above 0, got {photo_seconds:g}")
         if dry_run:
             output = posixpath.join(output, DRY_RUN)
-        return Job(patterns, root, output, settings, record_shards, inference_batch, part, redo, prune, dry_run)
+        return Job(patterns, root, output, settings, record_shards, inference_batch, part, redo, prune, dry_run, photo_seconds)
 
     @property
     def rules(self):

@@ -51,7 +51,7 @@ class Animate(beam.PTransform):
             ended = (
                 shots
                 | Accept(settings.max_artifact_score)
-                | Render(settings.fps, settings.format, settings.renderer)
+                | Render(settings.fps, settings.format, settings.renderer, job.photo_seconds)
                 | sinks.WriteClip(job.output, fingerprint, settings.fps, settings.format)
             )
         return ended | "Arrive" >> beam.Map(arrive, self.journal).with_output_types(Outcome)

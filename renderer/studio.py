@@ -22,12 +22,17 @@ from renderer import canvas, encode
 from renderer.camera import Path, Window
 from renderer.mesh import Mesh
 
+PATIENCE = 600.0  # seconds for a film: a hundred times what one takes on a core of its own, so only what hangs is cut off
 BURIAL_SECONDS = 5  # a child that broke the pipe is ending; a core dump may take a moment
 LENGTH = struct.Struct("<Q")  # messages are a length and a pickle
 
 
 class StudioCrashed(RuntimeError):
     """The child died over a reel, which a driver may do; the next reel gets a new child."""
+
+
+class StudioTimeout(RuntimeError):
+    """The child was ended because a reel took too long; the next reel gets a new one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +104,12 @@ class Studio:
 
     Args:
       renderer: one of `renderer.canvas.RENDERERS`.
+      seconds: that an answer may take by the clock; none for ever.
     """
 
-    def __init__(self, renderer="auto"):
+    def __init__(self, renderer="auto", seconds=None):
         self.lock, self.child = threading.Lock(), None
-        self.renderer, self.chosen = renderer, None
+        self.renderer, self.chosen, self.seconds = renderer, None, seconds
 
     @property
     def kind(self):
@@ -113,7 +119,11 @@ class Studio:
         return self.chosen
 
     def film(self, reel):
-        """Film of a Reel. Raises GLUnavailable where the machine cannot draw, StudioCrashed where the driver died."""
+        """Film of a Reel.
+
+        Raises GLUnavailable where the machine cannot draw, StudioCrashed where the driver died, StudioTimeout where it took
+        too long.
+        """
         return self.ask(draw, reel, self.kind)
 
     def stills(self, reel):
@@ -154,13 +164,26 @@ class Studio:
                 environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path))
                 command = [sys.executable, "-m", "renderer.studio"]
                 self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            late = threading.Event()
+
+            def give_up(child=self.child):
+                late.set()
+                child.kill()
+
+            timer = threading.Timer(self.seconds or 0, give_up)
+            if self.seconds:
+                timer.start()
             try:
                 _send(self.child.stdin, (function, arguments))
                 value, error = _receive(self.child.stdout)
             except (EOFError, BrokenPipeError) as broken:
                 code = self._bury()
                 self.child = None
+                if late.is_set():
+                    raise StudioTimeout(f"Drawing took longer than {self.seconds:g} seconds.") from broken
                 raise StudioCrashed(f"The drawing process died with exit status {code}.") from broken
+            finally:
+                timer.cancel()
         if error is not None:
             raise error
         return value

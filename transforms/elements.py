@@ -184,6 +184,7 @@ class FailReason(enum.StrEnum):
     UNSUPPORTED = "unsupported"
     UNWRITABLE = "unwritable"
     CRASHED = "crashed"
+    TIMEOUT = "timeout"
     UNCOVERED = "uncovered"
 
 

@@ -3,7 +3,7 @@
 import functools
 
 from renderer import encode
-from renderer.studio import Reel, Studio, StudioCrashed
+from renderer.studio import Reel, Studio, StudioCrashed, StudioTimeout
 from renderer.texture import resized, texture_size
 from transforms.elements import Clip, Failed, FailReason
 from transforms.stage import Stage, shared_handle
@@ -27,13 +27,16 @@ def render(studio, shot, fps, format="mp4"):
       Clip, its poster the frame nearest to the photo.
 
     Raises:
-      Failed: the GL driver died over it, or left a pixel of a frame without surface, which `renderer.coverage` rules out and
-        drivers have been seen to do for slivers: no clip with a hole leaves the house, and no other photo suffers for it.
+      Failed: the driver died over it, it took longer than the studio allows, or it left a pixel of a frame without surface, which
+        `renderer.coverage` rules out and drivers have been seen to do for slivers: no clip with a hole leaves the house, and no
+        other photo suffers for it.
     """
     try:
         film = studio.film(reel_of(shot, fps, format))
     except StudioCrashed as error:
         raise Failed(FailReason.CRASHED, str(error)) from error
+    except StudioTimeout as error:
+        raise Failed(FailReason.TIMEOUT, str(error)) from error
     if film.uncovered:
         raise Failed(FailReason.UNCOVERED, f"{film.uncovered} pixels of the clip show no surface.")
     return Clip(
@@ -51,10 +54,10 @@ def render(studio, shot, fps, format="mp4"):
 class Render(Stage):
     """Shot to Clip, in a Studio of the worker's own."""
 
-    def __init__(self, fps, format="mp4", renderer="auto"):
+    def __init__(self, fps, format="mp4", renderer="auto", seconds=None):
         super().__init__(
             "render",
             lambda studio, _, shot: render(studio, shot, fps, format),
-            open_handle=shared_handle(functools.partial(Studio, renderer)),
+            open_handle=shared_handle(functools.partial(Studio, renderer, seconds)),
             elsewhere=lambda clip: clip.cpu_seconds,
         )

@@ -34,7 +34,7 @@ def test_a_record_stands_for_the_same_version_and_configuration(record):
 
 @pytest.mark.parametrize("reason", list(FailReason))
 def test_a_failure_is_tried_again_where_it_may_have_passed(reason):
-    passing = {FailReason.MISSING, FailReason.NO_ACCESS, FailReason.UNWRITABLE, FailReason.CRASHED}
+    passing = {FailReason.MISSING, FailReason.NO_ACCESS, FailReason.UNWRITABLE, FailReason.CRASHED, FailReason.TIMEOUT}
     assert (stands_today(FAILURE, reason=str(reason)) is None) == (reason in passing)
 
 

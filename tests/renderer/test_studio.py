@@ -23,7 +23,7 @@ from renderer import encode, gl, texture
 from renderer.camera import Lens, Window, looking_at, unproject
 from renderer.coverage import covered_window, outline_points
 from renderer.mesh import extrude, grid_shape
-from renderer.studio import Reel, Studio, StudioCrashed
+from renderer.studio import Reel, Studio, StudioCrashed, StudioTimeout
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:300, 90:330])  # head and shoulders
 LENS = Lens.of_photo(240, 300)
@@ -200,6 +200,19 @@ def test_a_crash_costs_one_film(studio, reel, film):
     with pytest.raises(StudioCrashed):
         studio.film(reel)
     assert studio.film(reel).video == film.video
+
+
+def test_what_takes_too_long_is_ended_and_costs_one_film(reel, film):
+    studio = Studio("cpu", seconds=30)
+    whole = studio.film(reel)  # compiles what must be
+    studio.seconds = 0.5
+    started = time.monotonic()
+    with pytest.raises(StudioTimeout, match="longer than 0.5 seconds"):
+        studio.ask(time.sleep, 60)
+    assert time.monotonic() - started < GONE_WITHIN
+    studio.seconds = 30
+    assert studio.film(reel).video == whole.video
+    studio.close()
 
 
 def test_closing_ends_the_child():
