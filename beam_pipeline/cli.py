@@ -149,6 +149,9 @@ def _parser():
     run.add_argument(
         "--photo-seconds", type=float, default=PATIENCE, metavar="S", help="that drawing a photo may take (default %(default)g)"
     )
+    run.add_argument(
+        "--core-hour-price", type=float, metavar="P", help="what summary.md reckons with (default 0.05, about dollars)"
+    )
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
 
@@ -285,6 +288,7 @@ def _run(args, flags):
             args.prune,
             args.dry_run_score,
             args.photo_seconds,
+            *([args.core_hour_price] if args.core_hour_price is not None else []),
         )
         fingerprint = job.fingerprint
     except ValueError as error:
@@ -314,7 +318,7 @@ def _run(args, flags):
         return _tell_scores(job, summary)
     counts = ", ".join(f"{summary[key]} {key}" for key in ("candidates", "rejected", "failures", "skipped"))
     print(f"{summary['photos']} photos: {counts}")
-    for name in ("clips", "candidates", "rejected", "failures", "summary.json"):
+    for name in ("clips", "candidates", "rejected", "failures", "summary.md"):
         print(f"  {name + ':':13} {os.path.join(job.output, name)}")
     return DONE
 

@@ -9,6 +9,7 @@ from models import registry
 from renderer.studio import PATIENCE
 from transforms.settings import Settings
 
+CORE_HOUR_PRICE = 0.05  # US dollars, memory included: the order of what clouds ask for (choice)
 DRY_RUN = "dry-run"  # folder below the output that a dry run writes into
 MAX_BATCH = 64  # decoded photos that wait together in memory, some 10 MB each
 
@@ -28,6 +29,7 @@ class Job:
       redo: photos are worked on whatever earlier runs say of them.
       dry_run: shots are scored and not drawn; records go to a folder of their own, and earlier ones are not looked at.
       photo_seconds: that drawing a photo may take by the clock.
+      core_hour_price: what summary.md reckons with.
       prune: what earlier runs left of photos that are no longer there is removed.
     """
 
@@ -42,6 +44,7 @@ class Job:
     prune: bool = False
     dry_run: bool = False
     photo_seconds: float = PATIENCE
+    core_hour_price: float = CORE_HOUR_PRICE
 
     @staticmethod
     def of(
@@ -56,6 +59,7 @@ class Job:
         prune=False,
         dry_run=False,
         photo_seconds=PATIENCE,
+        core_hour_price=CORE_HOUR_PRICE,
     ):
         """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
         patterns = tuple(sources.absolute(p) for p in patterns)
@@ -84,7 +88,20 @@ class Job:
             raise ValueError(f"--photo-seconds must be above 0, got {photo_seconds:g}")
         if dry_run:
             output = posixpath.join(output, DRY_RUN)
-        return Job(patterns, root, output, settings, record_shards, inference_batch, part, redo, prune, dry_run, photo_seconds)
+        return Job(
+            patterns,
+            root,
+            output,
+            settings,
+            record_shards,
+            inference_batch,
+            part,
+            redo,
+            prune,
+            dry_run,
+            photo_seconds,
+            core_hour_price,
+        )
 
     @property
     def rules(self):
@@ -103,6 +120,7 @@ class Job:
             "settings": dataclasses.asdict(self.settings)
             | {f"{role}_model": posixpath.basename(m) for role, m in self.settings.models.items()},
             "versions": versions(),
+            "core_hour_price": self.core_hour_price,
         }
 
 

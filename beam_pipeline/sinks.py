@@ -259,8 +259,24 @@ class SumTotals(beam.CombineFn):
         return total
 
 
+def readable(summary):
+    """Markdown of a summary: what came of the photos, and what they cost."""
+    lines = [f"# {summary['photos']} photos", "", "| | photos |", "|---|---|"]
+    for kind in ("candidates", "scored", "rejected", "failures", "skipped"):
+        lines += [f"| {kind} | {summary[kind]} |"] if kind in summary else []
+        lines += [f"| {kind}: {reason} | {n} |" for reason, n in sorted(summary.get(f"{kind}_by_reason", {}).items())]
+    worked = summary["photos"] - summary["skipped"]
+    price = summary["core_hour_price"]
+    lines += ["", "| stage | CPU s | a photo worked on |", "|---|---|---|"]
+    lines += [f"| {stage} | {spent:.1f} | {spent / max(worked, 1):.3f} |" for stage, spent in summary["cpu_seconds"].items()]
+    cost = summary["cpu_seconds"]["total"] / max(worked, 1) / 3600 * price * 1000
+    lines += ["", f"A thousand photos like these cost {cost:.2f} at {price:g} a core hour, if all cores are busy."]
+    lines += ["", f"Configuration {summary['fingerprint']}, cinematic-photos {summary['versions']['cinematic-photos']}.", ""]
+    return "\n".join(lines)
+
+
 class WriteSummary(beam.PTransform):
-    """(Outcomes of this run, records that stood) to `summary.json`."""
+    """(Outcomes of this run, records that stood) to `summary.json` and, for people, `summary.md`."""
 
     def __init__(self, output, about):
         super().__init__()
@@ -270,8 +286,9 @@ class WriteSummary(beam.PTransform):
         new, kept = inputs
 
         def write(totals, output, about):
-            text = json.dumps(totals.summary() | about, indent=2)
-            write_file(posixpath.join(output, "summary.json"), (text + "\n").encode())
+            summary = totals.summary() | about
+            write_file(posixpath.join(output, "summary.md"), readable(summary).encode())
+            write_file(posixpath.join(output, "summary.json"), (json.dumps(summary, indent=2) + "\n").encode())
 
         totals = new | "Of new" >> beam.Map(Totals.of), kept | "Of kept" >> beam.Map(lambda _: Totals(skipped=1))
         return (

@@ -164,7 +164,7 @@ def test_a_dry_run_scores_what_a_run_would_draw_and_leaves_its_results_alone(fin
     assert "--max-artifact-score 1.2 keeps 3 of 3" in done.stdout
     drawn, scored = records(first, "candidates"), records(tmp_path / "out" / "dry-run", "scored")
     assert {path: row["artifact_score"] for path, row in scored.items()} == {p: r["artifact_score"] for p, r in drawn.items()}
-    assert {p.name for p in (tmp_path / "out" / "dry-run").iterdir()} == {*KINDS, "scored", "summary.json"}
+    assert {p.name for p in (tmp_path / "out" / "dry-run").iterdir()} == {*KINDS, "scored", "summary.json", "summary.md"}
     shutil.rmtree(tmp_path / "out" / "dry-run")
     assert files(tmp_path / "out") == files(first)
     assert (tmp_path / "out" / "summary.json").read_bytes() == (first / "summary.json").read_bytes()

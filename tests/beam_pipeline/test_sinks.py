@@ -215,12 +215,15 @@ def test_each_outcome_is_counted_as_what_it_is_with_its_costs(outcome, count):
 # In a pipeline
 
 
+ABOUT = {"fingerprint": "f00", "core_hour_price": 0.05, "versions": {"cinematic-photos": "1.0"}}
+
+
 def run(output, outcomes, shards=1):
     with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
         made = pipeline | beam.Create(outcomes)
         made | "WriteRecords" >> sinks.WriteRecords(str(output), shards)
         kept = pipeline | "Kept" >> beam.Create([])
-        (made, kept) | "WriteSummary" >> sinks.WriteSummary(str(output), {"fingerprint": "f00"})
+        (made, kept) | "WriteSummary" >> sinks.WriteSummary(str(output), ABOUT)
 
 
 def read_records(output):
@@ -265,20 +268,35 @@ def test_the_summary_counts_every_outcome(written):
         "rejected_by_reason": {"artifacts": 2, "too_small": 1},
         "failures_by_reason": {"unreadable": 1},
         "cpu_seconds": {"decode": 1.625, "render": 9.0, "total": 10.625},
-        "fingerprint": "f00",
+        **ABOUT,
     }
+
+
+def test_the_summary_for_people_says_the_same(written):
+    text = (written / "summary.md").read_text()
+    for line in (
+        "# 6 photos",
+        "| candidates | 2 |",
+        "| rejected: artifacts | 2 |",
+        "| failures: unreadable | 1 |",
+        "| render | 9.0 |",
+    ):
+        assert line in text
+    assert f"cost {10.625 / 6 / 3600 * 0.05 * 1000:.2f} at 0.05 a core hour" in text
 
 
 def test_a_run_leaves_records_and_summary_and_nothing_temporary(written):
     records = [f"{folder}/part-00000-of-00001.parquet" for folder in ("candidates", "failures", "rejected")]
-    assert names_below(written) == [*records, "summary.json"]
-    assert sorted(path.name for path in written.iterdir()) == ["candidates", "failures", "rejected", "summary.json"]
+    assert names_below(written) == [*records, "summary.json", "summary.md"]
+    assert sorted(path.name for path in written.iterdir()) == ["candidates", "failures", "rejected", "summary.json", "summary.md"]
 
 
 def test_without_any_photo_there_are_still_records_that_can_be_read(empty):
     assert read_records(empty) == []
     folders = itertools.product(sinks.FOLDERS.values(), ("part-00000-of-00002", "part-00001-of-00002"))
-    assert [path for path in names_below(empty) if path != "summary.json"] == sorted(f"{a}/{b}.parquet" for a, b in folders)
+    assert [path for path in names_below(empty) if not path.startswith("summary")] == sorted(
+        f"{a}/{b}.parquet" for a, b in folders
+    )
 
 
 def test_without_any_photo_there_is_still_a_summary(empty):
@@ -290,6 +308,6 @@ def test_without_any_photo_there_is_still_a_summary(empty):
 def test_a_second_run_replaces_the_first_ones_results(tmp_path, shards):
     run(tmp_path, OUTCOMES, shards=2)
     run(tmp_path, [FAILURE], shards=shards)
-    assert len(names_below(tmp_path)) == 3 * shards + 1
+    assert len(names_below(tmp_path)) == 3 * shards + 2
     assert read_records(tmp_path) == [FAILURE]
     assert json.loads((tmp_path / "summary.json").read_text())["photos"] == 1
