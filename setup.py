@@ -21,6 +21,7 @@ setup(
         "apache-beam[gcp]>=2.77,<3",
         "av>=14",
         "google-cloud-storage>=2.18",
+        "imagehash>=4.3",
         "keras>=3.8,<4",
         "numba>=0.61",
         "numpy>=1.26",

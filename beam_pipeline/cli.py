@@ -152,6 +152,13 @@ def _parser():
     run.add_argument(
         "--core-hour-price", type=float, metavar="P", help="what summary.md reckons with (default 0.05, about dollars)"
     )
+    run.add_argument(
+        "--duplicate-distance",
+        type=int,
+        metavar="N",
+        help="photos of one minute whose perceptual hashes differ by at most N of 64 bits show the same, and one is kept "
+        "(default 8; -1 keeps all)",
+    )
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
 
@@ -276,19 +283,22 @@ def _run(args, flags):
 
     beam_options, local = _beam_options(flags)
     try:
+        given = {
+            name: getattr(args, name) for name in ("core_hour_price", "duplicate_distance") if getattr(args, name) is not None
+        }
         job = options.Job.of(
             args.input,
             args.output,
             _settings(args),
-            args.library_root,
-            args.record_shards,
-            args.inference_batch,
-            _slice(args),
-            args.redo,
-            args.prune,
-            args.dry_run_score,
-            args.photo_seconds,
-            *([args.core_hour_price] if args.core_hour_price is not None else []),
+            root=args.library_root,
+            record_shards=args.record_shards,
+            inference_batch=args.inference_batch,
+            part=_slice(args),
+            redo=args.redo,
+            prune=args.prune,
+            dry_run=args.dry_run_score,
+            photo_seconds=args.photo_seconds,
+            **given,
         )
         fingerprint = job.fingerprint
     except ValueError as error:

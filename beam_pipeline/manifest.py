@@ -52,7 +52,7 @@ class ReadRecords(beam.PTransform):
         return parts | beam.Flatten()
 
 
-def stands(record, ref, fingerprint, max_artifact_score):
+def stands(record, ref, fingerprint, max_artifact_score, keep_duplicates=False):
     """What an earlier record says today of a photo that is listed, or None where the photo needs work.
 
     Args:
@@ -60,12 +60,15 @@ def stands(record, ref, fingerprint, max_artifact_score):
       ref: the PhotoRef.
       fingerprint: of today's configuration, without the threshold of the artifact score: that decides on what is known.
       max_artifact_score: today's threshold.
+      keep_duplicates: whether near-duplicates are wanted today.
     """
     if (record.version, record.fingerprint) != (ref.version, fingerprint):
         return None
     if isinstance(record, Failure):
         return None if record.reason in PASSING else record
     if isinstance(record, Rejection):
+        if record.reason == RejectReason.NEAR_DUPLICATE and keep_duplicates:
+            return None
         may_pass = record.reason == RejectReason.ARTIFACTS and record.artifact_score <= max_artifact_score
         return None if may_pass else record
     if record.artifact_score <= max_artifact_score:
@@ -88,7 +91,7 @@ class Rules:
     """How earlier records are judged.
 
     Attributes:
-      fingerprint, max_artifact_score: see `stands`.
+      fingerprint, max_artifact_score, keep_duplicates: see `stands`.
       redo: no record stands; prune: records of photos that are no longer listed are dropped.
     """
 
@@ -96,6 +99,7 @@ class Rules:
     max_artifact_score: float
     redo: bool = False
     prune: bool = False
+    keep_duplicates: bool = False
 
 
 KEPT, UNLISTED, FILES = "kept", "unlisted", "files"  # outputs of Triage beside the photos that need work
@@ -124,7 +128,8 @@ def triage(group, rules):
             yield beam.pvalue.TaggedOutput(UNLISTED, records[0])
         return
     ref = photos[0]
-    standing = [stands(r, ref, rules.fingerprint, rules.max_artifact_score) for r in records if not rules.redo]
+    today = rules.fingerprint, rules.max_artifact_score, rules.keep_duplicates
+    standing = [stands(record, ref, *today) for record in records if not rules.redo]
     standing = [record for record in standing if record]
     if standing:
         yield beam.pvalue.TaggedOutput(KEPT, standing[0])

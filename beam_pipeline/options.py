@@ -7,6 +7,7 @@ import beam_pipeline
 from beam_pipeline import manifest, sources
 from models import registry
 from renderer.studio import PATIENCE
+from transforms.bursts import DISTANCE as DUPLICATE_DISTANCE
 from transforms.settings import Settings
 
 CORE_HOUR_PRICE = 0.05  # US dollars, memory included: the order of what clouds ask for (choice)
@@ -30,6 +31,7 @@ class Job:
       dry_run: shots are scored and not drawn; records go to a folder of their own, and earlier ones are not looked at.
       photo_seconds: that drawing a photo may take by the clock.
       core_hour_price: what summary.md reckons with.
+      duplicate_distance: bits of 64 by which photos that show the same differ at most; below 0 every photo is kept.
       prune: what earlier runs left of photos that are no longer there is removed.
     """
 
@@ -45,6 +47,7 @@ class Job:
     dry_run: bool = False
     photo_seconds: float = PATIENCE
     core_hour_price: float = CORE_HOUR_PRICE
+    duplicate_distance: int = DUPLICATE_DISTANCE
 
     @staticmethod
     def of(
@@ -60,6 +63,7 @@ class Job:
         dry_run=False,
         photo_seconds=PATIENCE,
         core_hour_price=CORE_HOUR_PRICE,
+        duplicate_distance=DUPLICATE_DISTANCE,
     ):
         """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
         patterns = tuple(sources.absolute(p) for p in patterns)
@@ -86,27 +90,32 @@ class Job:
             raise ValueError("--prune needs the whole library: it does not go with --since, --limit or --shard.")
         if not photo_seconds > 0:
             raise ValueError(f"--photo-seconds must be above 0, got {photo_seconds:g}")
+        if duplicate_distance > 64:
+            raise ValueError(f"--duplicate-distance must be at most 64, got {duplicate_distance}")
         if dry_run:
             output = posixpath.join(output, DRY_RUN)
         return Job(
-            patterns,
-            root,
-            output,
-            settings,
-            record_shards,
-            inference_batch,
-            part,
-            redo,
-            prune,
-            dry_run,
-            photo_seconds,
-            core_hour_price,
+            patterns=patterns,
+            root=root,
+            output=output,
+            settings=settings,
+            record_shards=record_shards,
+            inference_batch=inference_batch,
+            part=part,
+            redo=redo,
+            prune=prune,
+            dry_run=dry_run,
+            photo_seconds=photo_seconds,
+            core_hour_price=core_hour_price,
+            duplicate_distance=duplicate_distance,
         )
 
     @property
     def rules(self):
         """How earlier records are judged."""
-        return manifest.Rules(self.fingerprint, self.settings.max_artifact_score, self.redo, self.prune)
+        return manifest.Rules(
+            self.fingerprint, self.settings.max_artifact_score, self.redo, self.prune, self.duplicate_distance < 0
+        )
 
     @property
     def fingerprint(self):

@@ -1,12 +1,12 @@
 """The whole flow on one page.
 
     patterns -> PhotoRef -> Photo -> Perception -> Scene -> Shot -> Clip -> Candidate
-             list, triage  decode   infer, repair  mesh   trajectory  render  write
-                                                          + framing, score
+             list, triage, decode   infer, repair  mesh   trajectory  render  write
+             keep best                                    + framing, score
 
-Triage joins the listing with the records of earlier runs and lets through what needs work; decoded photos are assessed before any
-network runs. Everything from decode to write is one fused stage: a pixel never crosses a shuffle, only names and records
-do. A photo that ends early, as a Rejection or a Failure, rides along to the same sinks.
+Triage joins the listing with the records of earlier runs and lets through what needs work; of near-duplicates the best is kept;
+decoded photos are assessed before any network runs. Everything from decode to write is one fused stage: a pixel never crosses a
+shuffle, only names and records do. A photo that ends early, as a Rejection or a Failure, rides along to the same sinks.
 """
 
 import dataclasses
@@ -14,8 +14,9 @@ import dataclasses
 import apache_beam as beam
 
 from beam_pipeline import manifest, progress, sinks, sources
+from transforms import bursts
 from transforms.decode import Decode
-from transforms.elements import Outcome, Scored
+from transforms.elements import Candidate, Outcome, Scored
 from transforms.infer import Infer
 from transforms.merit import Assess
 from transforms.mesh import BuildScene
@@ -37,7 +38,7 @@ class Animate(beam.PTransform):
         job, settings, fingerprint = self.job, self.job.settings, self.job.fingerprint
         shots = (
             refs
-            | "Depart" >> beam.Map(InFlight, fingerprint)
+            | "Depart" >> beam.Map(depart, fingerprint)
             | Decode(sources.read_bytes, settings.max_megapixels, settings.min_side)
             | Assess(settings)
             | Infer(settings.models, settings.mirror_average, job.inference_batch)
@@ -55,6 +56,11 @@ class Animate(beam.PTransform):
                 | sinks.WriteClip(job.output, fingerprint, settings.fps, settings.format)
             )
         return ended | "Arrive" >> beam.Map(arrive, self.journal).with_output_types(Outcome)
+
+
+def depart(ref, fingerprint):
+    """A photo at the start of the rail, with what its glimpse has cost."""
+    return InFlight(ref, fingerprint, None, (("glimpse", ref.glimpse.cpu_seconds),) if ref.glimpse else ())
 
 
 def arrive(element, journal):
@@ -78,7 +84,14 @@ def build(pipeline, job, journal=None):
     photos = pipeline | "ListPhotos" >> sources.ListPhotos(job.patterns, job.root, job.output, job.part)
     earlier = pipeline | "ReadRecords" >> (beam.Create([]) if job.dry_run else manifest.ReadRecords(job.output))
     known = (photos, earlier) | "Triage" >> manifest.Triage(job.rules)
-    new = known.work | "Animate" >> Animate(job, journal)
+    work, duplicates = known.work, ()
+    if job.duplicate_distance >= 0:
+        candidates = known.kept | "Clips" >> beam.Filter(lambda outcome: isinstance(outcome, Candidate))
+        best = (known.work, candidates) | "KeepBest" >> bursts.KeepBest(
+            sources.read_bytes, job.settings.max_megapixels, job.duplicate_distance, job.fingerprint
+        )
+        work, duplicates = best["kept"], (best[bursts.DUPLICATES],)
+    new = (work | "Animate" >> Animate(job, journal), *duplicates) | "New" >> beam.Flatten()
     outcomes = (new, known.kept, known.unlisted) | "AllRecords" >> beam.Flatten()
     folders = manifest.FOLDERS | ({Scored: "scored"} if job.dry_run else {})
     written = outcomes | "WriteRecords" >> sinks.WriteRecords(job.output, job.record_shards, folders)

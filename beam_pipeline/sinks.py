@@ -53,6 +53,8 @@ SCHEMAS = {
         frames=(_INT, False),
         fps=(_INT, False),
         capture_time=(_TEXT, True),
+        phash=(_TEXT, True),
+        sharpness=(_REAL, True),
         **_MEASURES,
         cpu_seconds=(COSTS, False),
     ),
@@ -125,6 +127,8 @@ def write_clip(output, fingerprint, fps, format, ref, clip):
         frames=clip.frames,
         fps=fps,
         capture_time=clip.capture_time.isoformat() if clip.capture_time else None,
+        phash=ref.glimpse.phash if ref.glimpse else None,
+        sharpness=ref.glimpse.sharpness if ref.glimpse else None,
         **dataclasses.asdict(clip.measures),
         cpu_seconds={},
     )

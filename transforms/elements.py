@@ -15,6 +15,23 @@ from renderer.mesh import Mesh
 
 
 @dataclasses.dataclass(frozen=True)
+class Glimpse:
+    """What a hasty look at a photo tells, to compare it with others.
+
+    Attributes:
+      phash: 16 hex digits of its perceptual hash.
+      sharpness: in [0, 1].
+      minute: it was taken in, as EXIF tells it, ISO 8601; None where it is silent.
+      cpu_seconds: that it cost.
+    """
+
+    phash: str
+    sharpness: float
+    minute: str | None
+    cpu_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class PhotoRef:
     """A photo of the library, unread.
 
@@ -23,12 +40,14 @@ class PhotoRef:
       path: relative to the library's root, with forward slashes; the only name that leaves the pipeline.
       uri: where to read it; never written to any output.
       version: of its bytes: size and time of change, as the listing tells them.
+      glimpse: where one was taken.
     """
 
     photo_id: str
     path: str
     uri: str
     version: str
+    glimpse: Glimpse | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +182,7 @@ class RejectReason(enum.StrEnum):
 
     TOO_SMALL = "too_small"
     ANIMATED = "animated"
+    NEAR_DUPLICATE = "near_duplicate"
     PANORAMA = "panorama"
     DARK = "dark"
     BLOWN_OUT = "blown_out"
@@ -225,6 +245,8 @@ class Candidate:
     frames: int
     fps: int
     capture_time: str | None
+    phash: str | None
+    sharpness: float | None
     artifact_score: float
     relative_parallax: float
     motion: str

@@ -244,6 +244,20 @@ def test_another_threshold_decides_on_what_is_known_and_another_size_does_all_ag
     assert not files(output).keys() & clips.keys()
 
 
+def test_copies_of_a_photo_cost_one_clip_on_any_night(nightly):
+    library, output, run = nightly
+    (first,) = [row for path, row in records(output, "candidates").items() if path == "coffee.png"]
+    for name in ("copy.png", "again.png"):
+        shutil.copy(library / "coffee.png", library / name)
+    summary = run()
+    assert (summary["skipped"], summary["rejected_by_reason"]) == (8, {"near_duplicate": 2})
+    told = records(output, "rejected")["copy.png"]
+    assert first["photo_id"] in told["detail"]
+    assert run()["skipped"] == 10
+    assert run("--duplicate-distance", -1)["candidates"] == 2
+    assert run()["skipped"] == 10  # what has a clip keeps it
+
+
 def test_a_slice_of_the_library_leaves_the_rest_as_it_is(nightly):
     _, output, run = nightly
     before = everything(output)

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipeline import sinks
-from transforms.elements import Candidate, Clip, Failed, FailReason, Failure, Measures, PhotoRef, Rejection
+from transforms.elements import Candidate, Clip, Failed, FailReason, Failure, Glimpse, Measures, PhotoRef, Rejection
 
+GLIMPSE = Glimpse("00ff00ff00ff00ff", 0.75, "2014-09-07T05:00", 0.01)
 MEASURES = Measures(
     artifact_score=0.25,
     relative_parallax=0.04,
@@ -47,6 +48,8 @@ CANDIDATE = Candidate(
     frames=90,
     fps=30,
     capture_time="2014-09-07T05:00:00+02:00",
+    phash="00ff00ff00ff00ff",
+    sharpness=0.75,
     **dataclasses.asdict(MEASURES),
     cpu_seconds={"decode": 0.25, "render": 4.5},
 )
@@ -134,7 +137,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
 
 # Clips
 
-REF = PhotoRef("00ff", "2014/été.jpg", "/home/ann/photos/2014/été.jpg", "9-1.5")
+REF = PhotoRef("00ff", "2014/été.jpg", "/home/ann/photos/2014/été.jpg", "9-1.5", GLIMPSE)
 TIME = datetime(2014, 9, 7, 5, tzinfo=timezone(timedelta(hours=2)))
 CLIP = Clip(b"film", b"poster", 1080, 1440, 90, TIME, MEASURES, 4.5)
 

@@ -1,0 +1,164 @@
+"""Near-duplicates and bursts: of photos that show the same, one becomes a clip.
+
+A glimpse of a photo costs a fraction of a clip: JPEG files are read at an eighth of their size. Photos are compared where they
+share a key: the minute they were taken in, or, where nobody knows it, their whole hash. So a group is small however large the
+library is, and where it is not (ten thousand copies of one picture) it is walked through, never gathered.
+"""
+
+import dataclasses
+import heapq
+import io
+import time
+import warnings
+
+import apache_beam as beam
+import imagehash
+import numpy as np
+import pillow_heif
+from PIL import Image
+from skimage.measure import blur_effect
+
+from transforms.decode import FORMATS, read_capture_time
+from transforms.elements import Failed, Glimpse, PhotoRef, Rejection, RejectReason
+
+SIDE = 256  # pixels, of what is compared
+COMPARED = 512  # photos of a group that may be the one that is kept; a burst has a tenth of them
+DISTANCE = 8  # of 64 bits: phash of re-saved copies differs by 0 to 4, of frames of a burst by 0 to 12, of others by some 32
+MINUTE = "%Y-%m-%dT%H:%M"
+
+
+def glimpse(data, max_megapixels):
+    """Glimpse of a file's bytes; None where there is nothing to compare, which decoding will say more of."""
+    start = time.thread_time()
+    pillow_heif.register_heif_opener()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            if image.width * image.height > max_megapixels * 1e6 or getattr(image, "is_animated", False):
+                return None
+            taken = read_capture_time(image.getexif())
+            image.draft("L", (SIDE, SIDE))
+            small = image.convert("L")
+            small.thumbnail((SIDE, SIDE))
+    # Hostile bytes raise whatever a parser trips over; here it only means that the photo is compared with none.
+    except Exception:
+        return None
+    pixels = np.asarray(small)
+    sharp = 1.0 - float(blur_effect(pixels)) if min(pixels.shape) > 16 and np.ptp(pixels) else 0.0
+    minute = taken.strftime(MINUTE) if taken else None
+    return Glimpse(str(imagehash.phash(small)), sharp, minute, time.thread_time() - start)
+
+
+def distance(one, other):
+    """Bits by which two hashes (hex digits) differ."""
+    return (int(one, 16) ^ int(other, 16)).bit_count()
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A photo of a group: a new one with its PhotoRef, or one that has a clip from an earlier night, without."""
+
+    photo_id: str
+    glimpse: Glimpse
+    ref: PhotoRef | None = None
+
+    @property
+    def key(self):
+        return self.glimpse.minute or self.glimpse.phash
+
+    @property
+    def rank(self):
+        """The higher is kept: a clip that is there already, else the sharper; the id makes it one order on any machine."""
+        return self.ref is None, self.glimpse.sharpness, self.photo_id
+
+
+def choose(members, limit, fingerprint):
+    """Parts a group.
+
+    Args:
+      members: iterable of Member that can be walked twice, in any order.
+      limit: bits that hashes of photos that show the same may differ by.
+      fingerprint: of the configuration, for records.
+
+    Yields:
+      PhotoRefs of new photos that are kept, Rejections of the others, with the id of the kept one.
+    """
+    kept = []
+    for member in heapq.nlargest(COMPARED, members, key=lambda member: member.rank):
+        if all(distance(member.glimpse.phash, other.glimpse.phash) > limit for other in kept):
+            kept.append(member)
+    chosen = {member.photo_id for member in kept}
+    for member in members:
+        if member.ref is None:
+            continue
+        near = [(distance(member.glimpse.phash, other.glimpse.phash), other.photo_id) for other in kept]
+        bits, nearest = min(near)
+        if member.photo_id in chosen or bits > limit:
+            yield member.ref
+            continue
+        yield Rejection(
+            photo_id=member.photo_id,
+            path=member.ref.path,
+            version=member.ref.version,
+            fingerprint=fingerprint,
+            stage="bursts",
+            reason=str(RejectReason.NEAR_DUPLICATE),
+            detail=f"Shows what {nearest} shows, {bits} of 64 bits apart.",
+            artifact_score=None,
+            cpu_seconds={"glimpse": member.glimpse.cpu_seconds},
+        )
+
+
+class Glance(beam.DoFn):
+    """PhotoRef to the same with its Glimpse, where there is one. `read(uri)` gives the file's bytes or raises Failed."""
+
+    def __init__(self, read, max_megapixels):
+        self.read, self.max_megapixels = read, max_megapixels
+        self.cpu = beam.metrics.Metrics.distribution("cinematic", "glimpse_cpu_ms")
+
+    def process(self, ref):
+        try:
+            found = glimpse(self.read(ref.uri), self.max_megapixels)
+        except Failed:  # decoding reads it again, and says why it cannot
+            found = None
+        if found:
+            self.cpu.update(round(1000 * found.cpu_seconds))
+        yield dataclasses.replace(ref, glimpse=found)
+
+
+ALONE, DUPLICATES = "alone", "duplicates"  # outputs beside the photos that are kept
+
+
+class KeepBest(beam.PTransform):
+    """(new PhotoRefs, Candidates of earlier nights) to {"kept": new PhotoRefs worth a clip, "duplicates": Rejections}."""
+
+    def __init__(self, read, max_megapixels, limit, fingerprint):
+        super().__init__()
+        self.read, self.max_megapixels, self.limit, self.fingerprint = read, max_megapixels, limit, fingerprint
+
+    def expand(self, inputs):
+        new, candidates = inputs
+
+        def part(ref):
+            yield beam.pvalue.TaggedOutput(ALONE, ref) if ref.glimpse is None else Member(ref.photo_id, ref.glimpse, ref)
+
+        def known(candidate):
+            if candidate.phash:
+                minute = candidate.capture_time[:16] if candidate.capture_time else None
+                yield Member(candidate.photo_id, Glimpse(candidate.phash, candidate.sharpness, minute, 0.0))
+
+        def pick(group, limit, fingerprint):
+            for value in choose(group[1], limit, fingerprint):
+                yield value if isinstance(value, PhotoRef) else beam.pvalue.TaggedOutput(DUPLICATES, value)
+
+        glimpsed = new | "Glance" >> beam.ParDo(Glance(self.read, self.max_megapixels))
+        parts = glimpsed | "Part" >> beam.FlatMap(part).with_outputs(ALONE, main="grouped")
+        picked = (
+            (parts.grouped, candidates | "Known" >> beam.FlatMap(known))
+            | beam.Flatten()
+            | "Key" >> beam.Map(lambda member: (member.key, member))
+            | beam.GroupByKey()
+            | "Pick" >> beam.FlatMap(pick, self.limit, self.fingerprint).with_outputs(DUPLICATES, main="kept")
+        )
+        return {"kept": (picked.kept, parts[ALONE]) | "Worth" >> beam.Flatten(), DUPLICATES: picked[DUPLICATES]}
