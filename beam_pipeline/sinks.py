@@ -274,7 +274,7 @@ def readable(summary):
     lines += ["", "| stage | CPU s | a photo worked on |", "|---|---|---|"]
     lines += [f"| {stage} | {spent:.1f} | {spent / max(worked, 1):.3f} |" for stage, spent in summary["cpu_seconds"].items()]
     cost = summary["cpu_seconds"]["total"] / max(worked, 1) / 3600 * price * 1000
-    lines += ["", f"A thousand photos like these cost {cost:.2f} at {price:g} a core hour, if all cores are busy."]
+    lines += ["", f"A thousand photos like these cost {cost:.3g} at {price:g} a core hour, if all cores are busy."]
     lines += ["", f"Configuration {summary['fingerprint']}, cinematic-photos {summary['versions']['cinematic-photos']}.", ""]
     return "\n".join(lines)
 

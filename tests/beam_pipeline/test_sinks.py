@@ -285,7 +285,7 @@ def test_the_summary_for_people_says_the_same(written):
         "| render | 9.0 |",
     ):
         assert line in text
-    assert f"cost {10.625 / 6 / 3600 * 0.05 * 1000:.2f} at 0.05 a core hour" in text
+    assert f"cost {10.625 / 6 / 3600 * 0.05 * 1000:.3g} at 0.05 a core hour" in text
 
 
 def test_a_run_leaves_records_and_summary_and_nothing_temporary(written):
