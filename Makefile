@@ -6,7 +6,7 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo test test-slow bench bench-docs bench-camera bench-stereo bench-networks lock clean
+.PHONY: help setup system demo test test-slow bench bench-docs bench-camera bench-stereo bench-library bench-networks lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-docs    the same, how it grows, and docs/performance.md with its plot"
 	@echo "make bench-camera PHOTOS=folder   the camera search against presets, on photos of yours"
 	@echo "make bench-stereo   the left photo of real stereo pairs seen from the right camera, against the right photo"
+	@echo "make bench-library  two thousand photos through the command, on one and on two processes (half an hour)"
 	@echo "make bench-networks DATA=folder   the networks on the development sets, see models/README.md"
 	@echo "make clean      remove .venv and out"
 
@@ -57,6 +58,9 @@ bench-camera: setup
 
 bench-stereo: setup
 	@$(RUN) -m benchmarks.stereo $(PHOTOS)
+
+bench-library: setup
+	@$(RUN) -m benchmarks.library $(LIBRARY)
 
 bench-networks: setup
 	@test -n "$(DATA)" || { echo "Say where the development sets are: make bench-networks DATA=folder (models/README.md names them)."; exit 1; }

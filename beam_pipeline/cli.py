@@ -233,7 +233,7 @@ def _beam_options(flags):
 def _quieten():
     """Leaves the terminal to the progress line: libraries speak up for errors only, in the workers as well."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger().setLevel(logging.ERROR)
     for name in ("apache_beam.runners.portability.local_job_service", "apache_beam.io.filebasedsink"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -185,6 +185,7 @@ def nightly(finished, library, cli, tmp_path):
             "run", "--input", tmp_path / "library", "--output", tmp_path / "out", *SMALL, "--direct_num_workers=1", *options
         )
         assert done.returncode == 0, done.stderr
+        assert done.stderr.strip() == ""
         return json.loads((tmp_path / "out" / "summary.json").read_text())
 
     return tmp_path / "library", tmp_path / "out", run
