@@ -34,6 +34,11 @@ def grid_uv(height, width):
     return np.stack(np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height)), axis=-1)
 
 
+def cell_uv(rows, columns):
+    """Photo positions (rows, columns, 2) of the middles of a grid's cells."""
+    return np.stack(np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows), axis=-1)
+
+
 def grid_points(inverse_depth, lens):
     """World points (h, w, 3) of the grid vertices of an inverse depth map (h, w)."""
     return unproject(grid_uv(*inverse_depth.shape), inverse_depth, lens)

@@ -36,7 +36,14 @@ def _project(points, rotation, position, window, width, height, screen):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _visible(screen, texels, triangles, planes, facing, nearest, owner):
-    """Pass one. Fills `planes` and `facing` of each triangle, and where one is nearest `nearest` (1/w) and `owner`."""
+    """Pass one: which triangle each pixel shows.
+
+    Args:
+      screen: (m, 3) float64, x and y in pixels and 1/w of each vertex; texels: (m, 2) float64, its position on the picture.
+      triangles: (t, 3) int32.
+      planes: (t, COEFFICIENTS) float32, facing: (t,) bool; filled for each triangle.
+      nearest: (h, w) float32 1/w, 0 so far; owner: (h, w) int32 number of the triangle, -1 so far; filled where one is nearest.
+    """
     height, width = nearest.shape
     for t in range(len(triangles)):
         i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]

@@ -24,6 +24,7 @@ from transforms.elements import Failed, Glimpse, PhotoRef, Rejection, RejectReas
 SIDE = 256  # pixels, of what is compared
 COMPARED = 512  # photos of a group that may be the one that is kept; a burst has a tenth of them
 DISTANCE = 8  # of 64 bits: phash of re-saved copies differs by 0 to 4, of frames of a burst by 0 to 12, of others by some 32
+SMALLEST = 16  # pixels, of a side whose blur can be told: the measure's window is 11
 MINUTE = "%Y-%m-%dT%H:%M"
 
 
@@ -45,7 +46,7 @@ def glimpse(data, max_megapixels):
     except Exception:
         return None
     pixels = np.asarray(small)
-    sharp = 1.0 - float(blur_effect(pixels)) if min(pixels.shape) > 16 and np.ptp(pixels) else 0.0
+    sharp = 1.0 - float(blur_effect(pixels)) if min(pixels.shape) > SMALLEST and np.ptp(pixels) else 0.0
     minute = taken.strftime(MINUTE) if taken else None
     return Glimpse(str(imagehash.phash(small)), sharp, minute, time.thread_time() - start)
 

@@ -230,14 +230,23 @@ class Failed(Exception):
         self.reason, self.detail = reason, detail
 
 
+# Records. Their columns are those of their parts, from the last to the first: who, then what, then at what cost.
+
+
 @dataclasses.dataclass(frozen=True)
-class Candidate:
-    """The record of a clip. Times in seconds; shares of the frame unless said."""
+class Named:
+    """Which photo, in which version, under which configuration."""
 
     photo_id: str
     path: str
     version: str
     fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """The files of a clip, and what they are like; `phash` and `sharpness` as of Glimpse, None where none was taken."""
+
     clip: str
     poster: str
     width: int
@@ -247,77 +256,49 @@ class Candidate:
     capture_time: str | None
     phash: str | None
     sharpness: float | None
-    artifact_score: float
-    relative_parallax: float
-    motion: str
-    direction: float
-    climb: float
-    largest_component: float
-    largest_head_component: float
-    stretched_share: float
-    stretched_share_max: float
-    background_loss: float
-    body_loss: float
-    head_loss: float
-    saliency_kept: float
-    window_share: float
-    evaluations: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """Where a photo ended and why."""
+
+    stage: str
+    reason: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Spent:
+    """CPU seconds by stage."""
+
     cpu_seconds: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class Candidate(Spent, Measures, Drawn, Named):
+    """The record of a clip."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored(Spent, Measures, Named):
     """The record of a shot that a dry run did not draw."""
 
-    photo_id: str
-    path: str
-    version: str
-    fingerprint: str
-    artifact_score: float
-    relative_parallax: float
-    motion: str
-    direction: float
-    climb: float
-    largest_component: float
-    largest_head_component: float
-    stretched_share: float
-    stretched_share_max: float
-    background_loss: float
-    body_loss: float
-    head_loss: float
-    saliency_kept: float
-    window_share: float
-    evaluations: int
-    cpu_seconds: dict[str, float]
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """The artifact score, None before it is known."""
+
+    artifact_score: float | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Rejection:
+class Rejection(Spent, Judged, Ended, Named):
     """The record of a photo that gets no clip."""
 
-    photo_id: str
-    path: str
-    version: str
-    fingerprint: str
-    stage: str
-    reason: str
-    detail: str
-    artifact_score: float | None
-    cpu_seconds: dict[str, float]
-
 
 @dataclasses.dataclass(frozen=True)
-class Failure:
+class Failure(Spent, Ended, Named):
     """The record of a photo that could not be worked on."""
-
-    photo_id: str
-    path: str
-    version: str
-    fingerprint: str
-    stage: str
-    reason: str
-    detail: str
-    cpu_seconds: dict[str, float]
 
 
 Outcome = Candidate | Scored | Rejection | Failure

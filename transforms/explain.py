@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from renderer import camera
+from renderer.mesh import cell_uv
 from renderer.stretch import ARTIFACT_STRETCH
 from transforms import baselines, framing
 from transforms.artifacts import ArtifactMeter, padded_regions
@@ -124,9 +125,8 @@ def _path(shot):
     sheet = np.full((PICTURE + 2 * margin, PICTURE + half + 3 * margin, 3), PAPER, np.uint8)
     layer, lens, positions = shot.scene.layers[-1], shot.scene.lens, shot.path.positions
     rows, columns = shot.scene.regions.shape
-    places = np.stack(np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows), -1)
     sparse = np.s_[::SCENE_STEP, ::SCENE_STEP]
-    points = camera.unproject(places[sparse], layer.inverse_depth[:-1, :-1][sparse], lens).reshape(-1, 3)
+    points = camera.unproject(cell_uv(rows, columns)[sparse], layer.inverse_depth[:-1, :-1][sparse], lens).reshape(-1, 3)
     colours = cv2.resize(layer.rgb, (columns, rows), interpolation=cv2.INTER_AREA)[sparse].reshape(-1, 3)
     above = points[:, [0, 2]] * (1, -1)
     low, high = np.minimum(above.min(0), -0.3), np.maximum(above.max(0), 0.3)

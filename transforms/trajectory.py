@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from renderer import camera, coverage
+from renderer.mesh import cell_uv
 from transforms import framing
 from transforms.artifacts import COARSE_STEP, FRAMES, STEP, ArtifactMeter, Tears, padded_regions
 from transforms.elements import Measures, Rejected, RejectReason, Scene, Shot
@@ -163,8 +164,7 @@ class View:
     def salient_points(self, step):
         """World points (h, w, 3) of every `step`-th cell, and their saliency (h, w)."""
         sparse = np.s_[step // 2 :: step, step // 2 :: step]
-        rows, columns = self.scene.saliency.shape
-        places = np.stack(np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows), -1)[sparse]
+        places = cell_uv(*self.scene.saliency.shape)[sparse]
         depth = self.scene.layers[-1].inverse_depth[:-1, :-1][sparse]
         return camera.unproject(places, depth, self.scene.lens), self.scene.saliency[sparse]
 
