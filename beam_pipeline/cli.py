@@ -192,9 +192,21 @@ def _parser():
     return parser
 
 
+def run_options():
+    """{option: its argparse Action} of `cinematic-photos run`."""
+    (commands,) = _parser()._subparsers._group_actions
+    return commands.choices["run"]._option_string_actions
+
+
 def _beam_options(flags):
     """PipelineOptions of the flags that are not ours, with our choices for local runs. Raises UserError for unknown ones."""
-    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, SetupOptions, StandardOptions
+    from apache_beam.options.pipeline_options import (
+        DirectOptions,
+        GoogleCloudOptions,
+        PipelineOptions,
+        SetupOptions,
+        StandardOptions,
+    )
 
     known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for group in PipelineOptions.__subclasses__():
@@ -211,10 +223,11 @@ def _beam_options(flags):
         raise UserError(
             "The Dask runner drops tagged outputs and reports success; use FnApiRunner, DataflowRunner or FlinkRunner."
         )
-    if unknown and local:
-        ours = [a for action in _parser()._subparsers._group_actions[0].choices["run"]._actions for a in action.option_strings]
+    # Dataflow would take a mistyped option in silence, and a template's launcher may give what this Beam does not know.
+    submitted = runner.split(".")[-1] == "DataflowRunner" and not options.view_as(GoogleCloudOptions).template_location
+    if unknown and (local or submitted):
         name = unknown[0].split("=")[0]
-        near = difflib.get_close_matches(name, ours + list(known._option_string_actions), 1)
+        near = difflib.get_close_matches(name, [*run_options(), *known._option_string_actions], 1)
         raise UserError(
             f"unknown option {name}" + (f", did you mean {near[0]}?" if near else ", see cinematic-photos run --help")
         )
@@ -316,10 +329,9 @@ def _run(args, flags):
     with progress.Display(local and not args.quiet and sys.stderr.isatty()) as display:
         built = beam.Pipeline(options=beam_options)
         pipeline.build(built, job, display.journal)
-        result = built.run()
         if not local:
-            print(f"submitted; records and summary.json will be in {job.output} ({fingerprint})")
-            return DONE
+            return _submit(built, beam_options, job.output, fingerprint)
+        result = built.run()
         state = result.wait_until_finish()
     if state != PipelineState.DONE:
         raise UserError(f"The run ended as {state}; what it wrote is complete, run it again.")
@@ -330,6 +342,29 @@ def _run(args, flags):
     print(f"{summary['photos']} photos: {counts}")
     for name in ("clips", "candidates", "rejected", "failures", "summary.md"):
         print(f"  {name + ':':13} {os.path.join(job.output, name)}")
+    return DONE
+
+
+def _submit(built, beam_options, output, fingerprint):
+    """Hands the job to a service. Returns the exit code; an active job of the same name is left alone."""
+    from apache_beam.options.pipeline_options import GoogleCloudOptions, TestOptions
+    from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
+    from google.api_core.exceptions import GoogleAPICallError
+
+    cloud = beam_options.view_as(GoogleCloudOptions)
+    try:
+        built.run()
+    except DataflowJobAlreadyExistsError:
+        print(f"cinematic-photos: nothing submitted, job {cloud.job_name} is active already", file=sys.stderr)
+        return REFUSED
+    except (GoogleAPICallError, OSError) as error:
+        raise UserError(f"The job was not taken: {error}") from error
+    if beam_options.view_as(TestOptions).dry_run:
+        print("the graph is whole; nothing submitted")
+    elif cloud.template_location:
+        print(f"written to {cloud.template_location}")
+    else:
+        print(f"submitted; records and summary.json will be in {output} ({fingerprint})")
     return DONE
 
 
