@@ -71,6 +71,9 @@ lock: setup
 	@"$(VENV)/bin/pip" install --quiet uv
 	@cd "$(ROOT)" && "$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 setup.py --extra test --constraint constraints.txt \
 		--no-annotate --custom-compile-command "make lock" --upgrade --output-file requirements.lock
+	@cd "$(ROOT)" && echo "# What tensorflow[and-cuda] adds to requirements.lock, for the image of GPU workers; made by make lock" > requirements-gpu.lock \
+		&& echo "tensorflow[and-cuda]" | "$(VENV)/bin/uv" pip compile --quiet --universal --python-version 3.11 - --constraint requirements.lock \
+		--no-annotate --no-header | grep ^nvidia >> requirements-gpu.lock
 
 clean:
 	@rm -rf "$(VENV)" "$(OUT)"
