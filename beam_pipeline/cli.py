@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 nothing to do or the photo was refused, 2 the command is w
 """
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -345,21 +346,34 @@ def _run(args, flags):
     return DONE
 
 
+def _check_buckets(beam_options, uris):
+    """Raises UserError for a bucket that is not there: Beam tries for minutes to stage there, and workers fail photo by photo."""
+    from apache_beam.io.gcp.gcsio import GcsIO
+    from google.api_core.exceptions import Forbidden
+
+    for bucket in sorted({uri.removeprefix("gs://").partition("/")[0] for uri in uris if uri and uri.startswith("gs://")}):
+        with contextlib.suppress(Forbidden):  # who may write objects need not see the bucket
+            if GcsIO(pipeline_options=beam_options).get_bucket(bucket) is None:
+                raise UserError(f"There is no bucket {bucket}.")
+
+
 def _submit(built, beam_options, output, fingerprint):
     """Hands the job to a service. Returns the exit code; an active job of the same name is left alone."""
     from apache_beam.options.pipeline_options import GoogleCloudOptions, TestOptions
     from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
     from google.api_core.exceptions import GoogleAPICallError
 
-    cloud = beam_options.view_as(GoogleCloudOptions)
+    cloud, dry = beam_options.view_as(GoogleCloudOptions), beam_options.view_as(TestOptions).dry_run
     try:
+        if not dry:
+            _check_buckets(beam_options, [cloud.staging_location or cloud.temp_location, output])
         built.run()
     except DataflowJobAlreadyExistsError:
         print(f"cinematic-photos: nothing submitted, job {cloud.job_name} is active already", file=sys.stderr)
         return REFUSED
     except (GoogleAPICallError, OSError) as error:
         raise UserError(f"The job was not taken: {error}") from error
-    if beam_options.view_as(TestOptions).dry_run:
+    if dry:
         print("the graph is whole; nothing submitted")
     elif cloud.template_location:
         print(f"written to {cloud.template_location}")

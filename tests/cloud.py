@@ -146,36 +146,30 @@ class Dataflow:
 
     Attributes:
       jobs: those that were made, as JSON.
+      refusal: HTTP status that submissions are refused with, where there is one.
     """
 
     def __init__(self):
-        self.jobs = []
+        self.jobs, self.refusal = [], None
 
     def create(self, job):
         """The answer to a submission: the job itself, or the active one of that name, whose request id is another."""
         for other in self.jobs:
-            if other["name"] == job["name"] and other["currentState"] == "JOB_STATE_RUNNING":
+            if other["name"] == job["name"]:
                 return other
         self.jobs.append(copy.deepcopy(job) | {"id": f"job-{len(self.jobs)}", "currentState": "JOB_STATE_RUNNING"})
         return self.jobs[-1]
-
-    def finish(self):
-        for job in self.jobs:
-            job["currentState"] = "JOB_STATE_DONE"
 
     def handler(self):
         service = self
 
         class Handler(Answers):
             def do_POST(self):
-                created = service.create(self.body())
-                # The client knows no numbers in the place of these, and reads none of them.
+                job = self.body()
+                if service.refusal:
+                    return self.answer({"error": {"code": service.refusal, "message": "no permission"}}, service.refusal)
+                created = service.create(job)
                 self.answer({key: created[key] for key in ("id", "name", "clientRequestId", "currentState")})
-
-            def do_GET(self):
-                name = urllib.parse.urlparse(self.path).path.rsplit("/", 1)[-1]
-                found = [job for job in service.jobs if job["id"] == name]
-                self.answer(found[0] if found else {}, 200 if found else 404)
 
         return Handler
 

@@ -1,6 +1,5 @@
 """What a submission starts from: a checkout of its own, its sdist, and a Python that has the project from there alone."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -76,24 +75,3 @@ def sdist(checkout, tmp_path_factory):
 def storage(tmp_path_factory):
     with cloud.emulated_storage(tmp_path_factory.mktemp("gcloud")) as emulator:
         yield emulator
-
-
-@pytest.fixture
-def bucket(storage, request):
-    """The name of a new bucket."""
-    name = f"bucket-{abs(hash(request.node.nodeid)) % 10**8}"
-    storage.client.create_bucket(name)
-    return name
-
-
-@pytest.fixture
-def submit(checkout, storage):
-    """A function that runs the script of the checkout against the emulator; returns the CompletedProcess."""
-
-    def run_script(*options):
-        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-        command = [checkout / "run_dataflow.sh", *map(str, options)]
-        environment = dict(os.environ, PATH=path, **storage.environment)
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=SETUP_SECONDS)
-
-    return run_script
