@@ -1,5 +1,6 @@
 """What a submission starts from: a checkout of its own, its sdist, and a Python that has the project from there alone."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,8 @@ JUNK = {
     "models/private/notes.txt": "",
     "photos/beach.jpg": "",
 }
+# Of who submits, for the job to keep to itself.
+PRIVATE = {"USER": "canary-user", "LOGNAME": "canary-user", "API_TOKEN": "canary-token", "HF_TOKEN": "canary-token"}
 SETUP_SECONDS = 120
 
 
@@ -75,3 +78,16 @@ def sdist(checkout, tmp_path_factory):
 def storage(tmp_path_factory):
     with cloud.emulated_storage(tmp_path_factory.mktemp("gcloud")) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def submit(checkout, storage):
+    """A function that runs the checkout's script against the emulator; gives the CompletedProcess."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    environment = dict(os.environ, PATH=path, **PRIVATE, **storage.environment)
+
+    def run_script(*options):
+        command = [checkout / "run_dataflow.sh", *options]
+        return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=SETUP_SECONDS)
+
+    return run_script

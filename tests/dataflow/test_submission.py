@@ -28,8 +28,6 @@ VARIANTS = {
     "gpu": ("--image", IMAGE, "--gpu", "on"),
     "backfill": ("--image", IMAGE, "--backfill"),
 }
-# Of who submits, for the job to keep to itself.
-PRIVATE = {"USER": "canary-user", "LOGNAME": "canary-user", "API_TOKEN": "canary-token", "HF_TOKEN": "canary-token"}
 PATH = re.compile(r"(?<![\w.:/-])/(?:[\w.@-]+/)+[\w.@-]*")  # absolute and local: no part of a URI
 
 
@@ -40,24 +38,11 @@ def staging(storage):
 
 
 @pytest.fixture(scope="module")
-def submit(checkout, staging):
-    """A function that runs the checkout's script against the emulator; gives the CompletedProcess."""
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    environment = dict(os.environ, PATH=path, **PRIVATE, **staging.environment)
-
-    def run(*options):
-        command = [checkout / "run_dataflow.sh", *WHERE, *LIBRARY, *options]
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=120)
-
-    return run
-
-
-@pytest.fixture(scope="module")
 def jobs(submit, staging):
     """{variant: (job as JSON, {name: bytes} of what it staged)}, as a template that nobody runs."""
     result = {}
     for variant, options in VARIANTS.items():
-        done = submit(*options, f"--template_location=gs://{BUCKET}/{variant}.json")
+        done = submit(*WHERE, *LIBRARY, *options, f"--template_location=gs://{BUCKET}/{variant}.json")
         assert done.returncode == 0, done.stderr
         job = json.loads(staging.client.bucket(BUCKET).blob(f"{variant}.json").download_as_text())
         folder = job["environment"]["sdkPipelineOptions"]["options"]["staging_location"].removeprefix(f"gs://{BUCKET}/")
@@ -177,10 +162,10 @@ def test_the_staged_package_holds_no_secret_of_the_checkout(jobs):
 
 
 @pytest.fixture
-def service(submit):
+def service(submit, staging):
     """(the stand-in for the service, a function that submits to it)."""
     with cloud.dataflow_service() as (stand_in, endpoint):
-        yield stand_in, lambda *options: submit("--image", IMAGE, f"--dataflow_endpoint={endpoint}", *options)
+        yield stand_in, lambda *options: submit(*WHERE, *LIBRARY, "--image", IMAGE, f"--dataflow_endpoint={endpoint}", *options)
 
 
 def test_a_second_job_into_the_same_output_is_not_made_while_the_first_is_active(service):
