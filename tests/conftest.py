@@ -9,6 +9,7 @@ from PIL import Image
 from skimage import data
 
 from beam_pipeline.samples import write_samples
+from tests import cloud
 
 SMALL = ("--width", 240, "--seconds", 0.5, "--fps", 30)  # fifteen frames that draw in half a second
 RUN_TIMEOUT = 420  # seconds; Beam's local runner has no recovery, a killed worker would hang the tests
@@ -60,3 +61,10 @@ def finished(library, tmp_path_factory):
     done = command("run", "--input", library, "--output", output, *SMALL)
     assert done.returncode == 0, done.stderr
     return Path(output), done
+
+
+@pytest.fixture(scope="session")
+def storage_emulator(tmp_path_factory):
+    """A tests.cloud.Emulator: gs:// in memory, for this session alone."""
+    with cloud.emulated_storage(tmp_path_factory.mktemp("gcloud")) as emulator:
+        yield emulator

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import cloud
-
 ROOT = Path(__file__).parents[2]
+ROOMS = ("beam_pipeline", "transforms", "models", "renderer")
+SETUP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "requirements.lock")
+PROJECT = (*ROOMS, *SETUP, "run_dataflow.sh", "flex_template.py", "docs", "benchmarks")
 # What is in people's checkouts and must never travel.
 JUNK = {
     ".venv/lib/python3.11/site-packages/other.py": "",
@@ -32,10 +33,12 @@ SETUP_SECONDS = 120
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
     """A copy of the project with what collects in a checkout: setuptools and Beam build in place, and two may build at once."""
-    folder = tmp_path_factory.mktemp("checkout") / "cinematic-photos"
-    left = shutil.ignore_patterns(".*", "out", "build", "dist", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, folder, ignore=left)
-    shutil.copy(ROOT / ".dockerignore", folder)
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in PROJECT:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
     for name, text in JUNK.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -75,16 +78,10 @@ def sdist(checkout, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def storage(tmp_path_factory):
-    with cloud.emulated_storage(tmp_path_factory.mktemp("gcloud")) as emulator:
-        yield emulator
-
-
-@pytest.fixture(scope="session")
-def submit(checkout, storage):
+def submit(checkout, storage_emulator):
     """A function that runs the checkout's script against the emulator; gives the CompletedProcess."""
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    environment = dict(os.environ, PATH=path, **PRIVATE, **storage.environment)
+    environment = dict(os.environ, PATH=path, **PRIVATE, **storage_emulator.environment)
 
     def run_script(*options):
         command = [checkout / "run_dataflow.sh", *options]

@@ -9,11 +9,9 @@ import pytest
 
 import flex_template
 from beam_pipeline import cli
-from tests.dataflow.conftest import ROOT, build_sdist, clean_python, run
+from tests.dataflow.conftest import ROOMS, ROOT, SETUP, build_sdist, clean_python, run
 
-ROOMS = ("beam_pipeline", "transforms", "models", "renderer")
 DATA = {"models/card.md", "models/weights/builtin.npz"} | {f"models/configs/{name}.toml" for name in ("first", "second", "third")}
-SETUP = {"setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "requirements.lock"}
 MADE = re.compile(r"PKG-INFO|setup\.cfg|cinematic_photos\.egg-info/[^/]+")  # by setuptools, along the way
 
 
@@ -29,7 +27,7 @@ def contents(sdist):
 
 
 def test_the_sdist_holds_code_weights_and_what_setup_reads_and_nothing_else(sdist):
-    assert contents(sdist).keys() == code(ROOT) | DATA | SETUP
+    assert contents(sdist).keys() == code(ROOT) | DATA | set(SETUP)
 
 
 def test_the_sdist_holds_what_is_in_the_repository_byte_by_byte(sdist):

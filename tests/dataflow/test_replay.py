@@ -49,17 +49,17 @@ def drawing_below(process):
 
 
 @pytest.fixture(scope="module")
-def replayed(checkout, submit, storage, library, tmp_path_factory):
+def replayed(checkout, submit, storage_emulator, library, tmp_path_factory):
     """(output folder, {worker: PYTHONPATH}): the job as the script submits it, done by workers that have what it staged."""
     folder = tmp_path_factory.mktemp("replay")
-    storage.client.create_bucket(BUCKET)
-    storage.put(BUCKET, "photos", library)
+    storage_emulator.client.create_bucket(BUCKET)
+    storage_emulator.put(BUCKET, "photos", library)
     where = ("--project", "a-project", "--region", "europe-west4", "--bucket", BUCKET)
     what = ("--input", f"gs://{BUCKET}/photos/", "--output", f"gs://{BUCKET}/out", *SMALL, "--record-shards", 2)
     done = submit(*where, *what, f"--template_location=gs://{BUCKET}/job.json")
     assert done.returncode == 0, done.stderr
 
-    bucket = storage.client.bucket(BUCKET)
+    bucket = storage_emulator.client.bucket(BUCKET)
     bucket.blob("job.json").download_to_filename(folder / "job.json")
     job = json.loads((folder / "job.json").read_text())
     staged = job["environment"]["sdkPipelineOptions"]["options"]["staging_location"].removeprefix(f"gs://{BUCKET}/")
@@ -67,12 +67,19 @@ def replayed(checkout, submit, storage, library, tmp_path_factory):
         bucket.blob(f"{staged}/{name}").download_to_filename(folder / name)
     python = clean_python(folder / "venv", folder / "workflow.tar.gz")
 
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | storage.environment
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    } | storage_emulator.environment
     command = [python, replay.__file__, folder / "pipeline.pb", folder / "job.json", WORKERS]
     workers, over = {}, time.monotonic() + SECONDS
     with open(folder / "log", "wb") as log:  # a group of its own, so that nothing of it outlives the test
         process = subprocess.Popen(
-            list(map(str, command)), cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            list(map(str, command)),
+            cwd=folder,
+            env=environment | storage_emulator.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             while process.poll() is None and time.monotonic() < over:
@@ -83,7 +90,7 @@ def replayed(checkout, submit, storage, library, tmp_path_factory):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(30)
     assert process.returncode == 0, (folder / "log").read_text()[-3000:]
-    for name, data in storage.files(BUCKET, "out/").items():
+    for name, data in storage_emulator.files(BUCKET, "out/").items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -1,6 +1,8 @@
 """The script: what it asks for, what it refuses, and the command that it runs."""
 
+import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -175,6 +177,26 @@ def test_a_dry_run_prints_name_and_command_and_submits_nothing(script, arguments
     assert first == f"job {value(given, '--job_name')}"
     assert given == [*arguments(WHOLE), "--dry_run=True"]
     assert command.split()[1:] == arguments(WHOLE)
+
+
+def test_the_schedule_in_the_docs_asks_for_the_same_workers(arguments):
+    """And for parameters that the template has."""
+    (block,) = re.findall(r"```json\n(.+?)```", (ROOT / "docs/dataflow.md").read_text(), re.DOTALL)
+    launch = json.loads(block)["launchParameter"]
+    ours, environment = arguments(WHOLE | IMAGE, "--backfill"), launch["environment"]
+    assert environment["machineType"] == value(ours, "--machine_type")
+    assert environment["diskSizeGb"] == int(value(ours, "--disk_size_gb"))
+    assert environment["maxWorkers"] == int(value(ours, "--max_num_workers"))
+    assert environment["flexrsGoal"] == f"FLEXRS_{value(ours, '--flexrs_goal')}"
+    assert environment["additionalExperiments"] == [value(ours, "--experiments")]
+    parameters = launch["parameters"]
+    assert parameters["number_of_worker_harness_threads"] == value(ours, "--number_of_worker_harness_threads")
+    assert parameters["record_shards"] == ours[ours.index("--record-shards") + 1]
+    known = {known["name"]: known for known in json.loads((ROOT / "flex_template.json").read_text())["parameters"]}
+    assert parameters.keys() <= known.keys()
+    for name, given in parameters.items():
+        for regex in known[name].get("regexes", []):
+            assert re.search(regex, given), name
 
 
 def test_help_names_every_option(script):

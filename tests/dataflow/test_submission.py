@@ -32,9 +32,9 @@ PATH = re.compile(r"(?<![\w.:/-])/(?:[\w.@-]+/)+[\w.@-]*")  # absolute and local
 
 
 @pytest.fixture(scope="module")
-def staging(storage):
-    storage.client.create_bucket(BUCKET)
-    return storage
+def staging(storage_emulator):
+    storage_emulator.client.create_bucket(BUCKET)
+    return storage_emulator
 
 
 @pytest.fixture(scope="module")
