@@ -88,6 +88,7 @@ done
 
 here=$(cd "$(dirname "$0")" && pwd)
 run=$(command -v cinematic-photos || echo "$here/.venv/bin/cinematic-photos")
+[[ $run == /* ]] || run=$PWD/$run
 [ -x "$run" ] || { echo "run_dataflow.sh: run make setup first" >&2; exit 2; }
 
 # By output alone, without the day: tomorrow's run must not start while today's still writes there.

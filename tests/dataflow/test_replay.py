@@ -67,20 +67,13 @@ def replayed(checkout, submit, storage_emulator, library, tmp_path_factory):
         bucket.blob(f"{staged}/{name}").download_to_filename(folder / name)
     python = clean_python(folder / "venv", folder / "workflow.tar.gz")
 
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
-    } | storage_emulator.environment
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     command = [python, replay.__file__, folder / "pipeline.pb", folder / "job.json", WORKERS]
     workers, over = {}, time.monotonic() + SECONDS
-    with open(folder / "log", "wb") as log:  # a group of its own, so that nothing of it outlives the test
-        process = subprocess.Popen(
-            list(map(str, command)),
-            cwd=folder,
-            env=environment | storage_emulator.environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    # A group of its own, so that nothing of it outlives the test.
+    own = {"cwd": folder, "env": clean | storage_emulator.environment, "start_new_session": True}
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT, **own)
         try:
             while process.poll() is None and time.monotonic() < over:
                 workers |= drawing_below(process.pid)

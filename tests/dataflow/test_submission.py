@@ -33,7 +33,8 @@ PATH = re.compile(r"(?<![\w.:/-])/(?:[\w.@-]+/)+[\w.@-]*")  # absolute and local
 
 @pytest.fixture(scope="module")
 def staging(storage_emulator):
-    storage_emulator.client.create_bucket(BUCKET)
+    """The emulator, with a library of one photo."""
+    storage_emulator.client.create_bucket(BUCKET).blob("photos/a.jpg").upload_from_string(b"")
     return storage_emulator
 
 
