@@ -3,15 +3,14 @@
 import dataclasses
 import json
 import posixpath
+import re
 import shutil
-import uuid
 from pathlib import Path
 
 import apache_beam as beam
 import pyarrow
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
+from beam_pipeline import storage
 from beam_pipeline.manifest import FOLDERS
 from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection, Scored
 from transforms.stage import Stage
@@ -41,7 +40,7 @@ _MEASURES = {
     "window_share": (_REAL, False),
     "evaluations": (_INT, False),
 }
-_NAMED = {name: (_TEXT, False) for name in ("photo_id", "path", "version", "fingerprint")}
+_NAMED = {name: (_TEXT, name == "digest") for name in ("photo_id", "path", "version", "digest", "fingerprint")}
 # Column by column as docs/output.md tells them; a test holds each against its dataclass.
 SCHEMAS = {
     Candidate: _schema(
@@ -71,28 +70,18 @@ SCHEMAS = {
 }
 
 
-def write_file(path, data):
-    """Writes bytes so that the name appears with its whole content or not at all. Raises OSError or BeamIOError."""
-    if "://" in path:  # an object store shows an object once it is whole; a rename there would be a second upload
-        with FileSystems.create(path, mime_type="application/octet-stream") as file:
-            file.write(data)
-        return
-    temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-    try:
-        with FileSystems.create(temporary) as file:
-            file.write(data)
-        FileSystems.rename([temporary], [path])
-    except BaseException:
-        if FileSystems.exists(temporary):
-            FileSystems.delete([temporary])
-        raise
-
-
 def sweep(output):
-    """Deletes what a killed run left behind in a local output folder: half-written files, Beam's folders of half-written records.
+    """Deletes what a killed run left behind in an output folder: half-written files, Beam's folders of half-written records.
 
-    Only for the start of a run: two at once into one folder are not meant to be.
+    Only for the start of a run: two at once into one folder are not meant to be. A bucket shows no half-written clips.
     """
+    if storage.in_bucket(output):
+        for kind in (*FOLDERS.values(), "scored"):
+            folder = posixpath.join(output, kind)
+            for file in storage.walk(folder):
+                if file.uri.startswith(f"{folder}/beam-temp-"):
+                    storage.delete(file.uri)
+        return
     for path in Path(output).glob("clips/*/*.tmp"):
         path.unlink()
     for folder in (*FOLDERS.values(), "scored"):
@@ -111,14 +100,15 @@ def write_clip(output, fingerprint, fps, format, ref, clip):
     """Writes a Clip's files, then returns its Candidate, still without costs. Raises Failed where they cannot be written."""
     names = {ending: clip_name(ref.photo_id, fingerprint, ending) for ending in (f".{format}", ".jpg")}
     try:
-        write_file(posixpath.join(output, names[".jpg"]), clip.poster)
-        write_file(posixpath.join(output, names[f".{format}"]), clip.video)
-    except (OSError, BeamIOError) as error:  # its text would carry the absolute path
+        storage.write(posixpath.join(output, names[".jpg"]), clip.poster, clip.capture_time)
+        storage.write(posixpath.join(output, names[f".{format}"]), clip.video, clip.capture_time)
+    except OSError as error:  # its text would carry the absolute path
         raise Failed(FailReason.UNWRITABLE, f"The clip cannot be written ({type(error).__name__}).") from error
     return Candidate(
         photo_id=ref.photo_id,
         path=ref.path,
         version=ref.version,
+        digest=ref.digest,
         fingerprint=fingerprint,
         clip=names[f".{format}"],
         poster=names[".jpg"],
@@ -150,10 +140,10 @@ def row(record):
 
 def delete_other_shards(folder, shards, written):
     """Deletes records that an earlier run left in another number of files, once `written` are there; those it replaced."""
-    found = [f.path for f in FileSystems.match([posixpath.join(folder, "part-*.parquet")])[0].metadata_list]
-    for path in found:
-        if not path.endswith(f"-of-{shards:05d}.parquet"):
-            FileSystems.delete([path])
+    for file in storage.scan(folder)[1]:
+        if re.fullmatch(r"part-\d+-of-\d+\.parquet", posixpath.basename(file.uri)):
+            if not file.uri.endswith(f"-of-{shards:05d}.parquet"):
+                storage.delete(file.uri)
     return written
 
 
@@ -291,8 +281,8 @@ class WriteSummary(beam.PTransform):
 
         def write(totals, output, about):
             summary = totals.summary() | about
-            write_file(posixpath.join(output, "summary.md"), readable(summary).encode())
-            write_file(posixpath.join(output, "summary.json"), (json.dumps(summary, indent=2) + "\n").encode())
+            storage.write(posixpath.join(output, "summary.md"), readable(summary).encode())
+            storage.write(posixpath.join(output, "summary.json"), (json.dumps(summary, indent=2) + "\n").encode())
 
         totals = new | "Of new" >> beam.Map(Totals.of), kept | "Of kept" >> beam.Map(lambda _: Totals(skipped=1))
         return (

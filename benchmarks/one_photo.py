@@ -27,7 +27,7 @@ from models.registry import BUILTIN, ROLES, Networks
 from renderer import canvas, encode
 from renderer.mesh import extrude, grid_shape
 from renderer.studio import Studio
-from transforms import decode, infer, mesh, render, repair, trajectory
+from transforms import infer, mesh, picture, render, repair, trajectory
 from transforms.settings import Settings
 
 MARKS = "<!-- one photo: begin -->\n", "<!-- one photo: end -->\n"  # in docs/performance.md
@@ -78,28 +78,35 @@ def stages(networks, studio, settings, rounds):
     """({stage: least CPU seconds}, the last Shot and its Clip)."""
     seconds, photo_bytes = {}, phone_photo()
 
-    def stage(name, function, *arguments, elsewhere=lambda result: 0.0):
-        start = time.process_time()
+    def stage(name, function, *arguments):
+        start = time.process_time() + studio.cpu_seconds
         result = function(*arguments)
-        seconds.setdefault(name, []).append(time.process_time() - start + elsewhere(result))
+        seconds.setdefault(name, []).append(time.process_time() + studio.cpu_seconds - start)
         return result
 
     for _ in range(rounds + 1):
-        photo = stage("decode", decode.decode, photo_bytes, settings.max_megapixels, settings.min_side)
+        photo = stage("decode", picture.decode, photo_bytes, settings.max_megapixels, settings.min_side)
         (perception,) = stage("infer", infer.infer, networks, [photo])
         perception = stage("repair", repair.repair, perception)
         scene = stage("mesh", mesh.build_scene, perception)
         shot = stage("trajectory", trajectory.shoot, scene, settings)
-        clip = stage("render", render.render, studio, shot, settings.fps, elsewhere=lambda clip: clip.cpu_seconds)
+        clip = stage("render", render.render, studio, shot, settings.fps)
     return {name: min(values[1:]) for name, values in seconds.items()}, shot, clip
+
+
+def spent(studio, reel):
+    """CPU seconds that the drawing process takes for a Reel."""
+    before = studio.cpu_seconds
+    studio.film(reel)
+    return studio.cpu_seconds - before
 
 
 def film(kind, shot, fps, rounds=2):
     """(least CPU seconds, of these drawing alone, peak MB of the drawing process) of a Shot, in a fresh drawing process."""
     studio, reel = Studio(kind), render.reel_of(shot, fps)
     studio.film(dataclasses.replace(reel, path=reel.path.part(2)))  # warms up
-    seconds = min(studio.film(reel).cpu_seconds for _ in range(rounds))
-    memory = peak_memory(studio.child.pid)  # before anything of this module is loaded there
+    seconds = min(spent(studio, reel) for _ in range(rounds))
+    memory = peak_memory(studio.process.pid)  # before anything of this module is loaded there
     drawing = min(studio.ask(drawing_alone, reel, kind) for _ in range(rounds))
     studio.close()
     return seconds, drawing, memory

@@ -6,19 +6,18 @@ library is, and where it is not (ten thousand copies of one picture) it is walke
 """
 
 import dataclasses
+import functools
 import heapq
-import io
 import time
-import warnings
 
 import apache_beam as beam
 import imagehash
 import numpy as np
-import pillow_heif
 from PIL import Image
 from skimage.measure import blur_effect
 
-from transforms.decode import FORMATS, read_capture_time
+from transforms import picture
+from transforms.decode import guard, guarded
 from transforms.elements import Failed, Glimpse, PhotoRef, Rejection, RejectReason
 
 SIDE = 256  # pixels, of what is compared
@@ -28,27 +27,20 @@ SMALLEST = 16  # pixels, of a side whose blur can be told: the measure's window 
 MINUTE = "%Y-%m-%dT%H:%M"
 
 
-def glimpse(data, max_megapixels):
-    """Glimpse of a file's bytes; None where there is nothing to compare, which decoding will say more of."""
-    start = time.thread_time()
-    pillow_heif.register_heif_opener()
+def glimpse(child, data, max_megapixels):
+    """Glimpse of a file's bytes, read in a decoding child; None where there is nothing to compare."""
+    start = time.thread_time() + child.cpu_seconds
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            if image.width * image.height > max_megapixels * 1e6 or getattr(image, "is_animated", False):
-                return None
-            taken = read_capture_time(image.getexif())
-            image.draft("L", (SIDE, SIDE))
-            small = image.convert("L")
-            small.thumbnail((SIDE, SIDE))
-    # Hostile bytes raise whatever a parser trips over; here it only means that the photo is compared with none.
-    except Exception:
+        seen = guarded(child, picture.shrink, data, max_megapixels, SIDE)
+    except Failed:
+        seen = None
+    if seen is None:
         return None
-    pixels = np.asarray(small)
+    pixels, taken = seen
     sharp = 1.0 - float(blur_effect(pixels)) if min(pixels.shape) > SMALLEST and np.ptp(pixels) else 0.0
     minute = taken.strftime(MINUTE) if taken else None
-    return Glimpse(str(imagehash.phash(small)), sharp, minute, time.thread_time() - start)
+    phash = str(imagehash.phash(Image.fromarray(pixels)))
+    return Glimpse(phash, sharp, minute, time.thread_time() + child.cpu_seconds - start)
 
 
 def distance(one, other):
@@ -102,6 +94,7 @@ def choose(members, limit, fingerprint):
             photo_id=member.photo_id,
             path=member.ref.path,
             version=member.ref.version,
+            digest=member.ref.digest,
             fingerprint=fingerprint,
             stage="bursts",
             reason=str(RejectReason.NEAR_DUPLICATE),
@@ -112,20 +105,33 @@ def choose(members, limit, fingerprint):
 
 
 class Glance(beam.DoFn):
-    """PhotoRef to the same with its Glimpse, where there is one. `read(uri)` gives the file's bytes or raises Failed."""
+    """PhotoRef to the same with its Glimpse, where there is one, and the digest of its bytes.
 
-    def __init__(self, read, max_megapixels):
-        self.read, self.max_megapixels = read, max_megapixels
+    Args:
+      read: `read(ref)` gives the file's bytes or raises Failed.
+      digest: `digest(bytes)` is what records hold.
+      max_megapixels: see `transforms.picture`.
+      open_child: gives the decoding child.
+    """
+
+    def __init__(self, read, digest, max_megapixels, open_child):
+        self.read, self.digest, self.max_megapixels = read, digest, max_megapixels
+        self.open_child, self.child = open_child, None
         self.cpu = beam.metrics.Metrics.distribution("cinematic", "glimpse_cpu_ms")
+
+    def setup(self):
+        self.child = self.open_child()
 
     def process(self, ref):
         try:
-            found = glimpse(self.read(ref.uri), self.max_megapixels)
-        except Failed:  # decoding reads it again, and says why it cannot
-            found = None
+            data = self.read(ref)
+        except Failed:  # what reads it again says why it cannot
+            yield ref
+            return
+        found = glimpse(self.child, data, self.max_megapixels)
         if found:
             self.cpu.update(round(1000 * found.cpu_seconds))
-        yield dataclasses.replace(ref, glimpse=found)
+        yield dataclasses.replace(ref, glimpse=found, digest=self.digest(data))
 
 
 ALONE, DUPLICATES = "alone", "duplicates"  # outputs beside the photos that are kept
@@ -134,9 +140,10 @@ ALONE, DUPLICATES = "alone", "duplicates"  # outputs beside the photos that are 
 class KeepBest(beam.PTransform):
     """(new PhotoRefs, Candidates of earlier nights) to {"kept": new PhotoRefs worth a clip, "duplicates": Rejections}."""
 
-    def __init__(self, read, max_megapixels, limit, fingerprint):
+    def __init__(self, read, digest, max_megapixels, limit, fingerprint, seconds=None):
         super().__init__()
-        self.read, self.max_megapixels, self.limit, self.fingerprint = read, max_megapixels, limit, fingerprint
+        self.glance = Glance(read, digest, max_megapixels, functools.partial(guard, seconds))
+        self.limit, self.fingerprint = limit, fingerprint
 
     def expand(self, inputs):
         new, candidates = inputs
@@ -153,7 +160,7 @@ class KeepBest(beam.PTransform):
             for value in choose(group[1], limit, fingerprint):
                 yield value if isinstance(value, PhotoRef) else beam.pvalue.TaggedOutput(DUPLICATES, value)
 
-        glimpsed = new | "Glance" >> beam.ParDo(Glance(self.read, self.max_megapixels))
+        glimpsed = new | "Glance" >> beam.ParDo(self.glance)
         parts = glimpsed | "Part" >> beam.FlatMap(part).with_outputs(ALONE, main="grouped")
         picked = (
             (parts.grouped, candidates | "Known" >> beam.FlatMap(known))

@@ -27,6 +27,7 @@ def scored(ref, fingerprint, shot):
         photo_id=ref.photo_id,
         path=ref.path,
         version=ref.version,
+        digest=ref.digest,
         fingerprint=fingerprint,
         **dataclasses.asdict(shot.measures),
         cpu_seconds={},

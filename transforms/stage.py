@@ -37,6 +37,23 @@ def shared_handle(make):
     return functools.partial(Shared().acquire, make)
 
 
+def ended(element, stage, error):
+    """The Rejection or Failure of an element that a stage has raised Rejected or Failed for."""
+    kind, more = (Rejection, {"artifact_score": error.score}) if isinstance(error, Rejected) else (Failure, {})
+    return kind(
+        photo_id=element.ref.photo_id,
+        path=element.ref.path,
+        version=element.ref.version,
+        digest=element.ref.digest,
+        fingerprint=element.fingerprint,
+        stage=stage,
+        reason=str(error.reason),
+        detail=error.detail,
+        cpu_seconds=dict(element.cpu_seconds),
+        **more,
+    )
+
+
 class StageDoFn(beam.DoFn):
     """Runs a Stage's function on each photo in flight and turns Rejected and Failed into records. See Stage."""
 
@@ -52,39 +69,27 @@ class StageDoFn(beam.DoFn):
         if self.open_handle:
             self.handle = self.open_handle()
 
+    def _clocks(self):
+        return self.clock() + (self.elsewhere(self.handle) if self.elsewhere else 0.0)
+
     def process(self, element):
         if isinstance(element, Outcome):
             yield element
             return
-        start, ended = self.clock(), None
+        start, refused, value = self._clocks(), None, None
         try:
             value = self.function(self.handle, element.ref, element.value)
-        except Rejected as rejected:
-            ended = "rejected", Rejection, {"artifact_score": rejected.score}, rejected
-        except Failed as failed:
-            ended = "failed", Failure, {}, failed
-        seconds = self.clock() - start
-        if ended is None and self.elsewhere:
-            seconds += self.elsewhere(value)
+        except (Rejected, Failed) as error:
+            refused = error
+        seconds = self._clocks() - start
         self.cpu.update(round(seconds * 1000))
-        costs = (*element.cpu_seconds, (self.name, seconds))
-        if ended is None:
+        element = dataclasses.replace(element, value=value, cpu_seconds=(*element.cpu_seconds, (self.name, seconds)))
+        if refused is None:
             self.counters["passed"].inc()
-            yield dataclasses.replace(element, value=value, cpu_seconds=costs)
+            yield element
             return
-        kind, record, more, reason = ended
-        self.counters[kind].inc()
-        yield record(
-            photo_id=element.ref.photo_id,
-            path=element.ref.path,
-            version=element.ref.version,
-            fingerprint=element.fingerprint,
-            stage=self.name,
-            reason=str(reason.reason),
-            detail=reason.detail,
-            cpu_seconds=dict(costs),
-            **more,
-        )
+        self.counters["rejected" if isinstance(refused, Rejected) else "failed"].inc()
+        yield ended(element, self.name, refused)
 
 
 class Stage(beam.PTransform):
@@ -95,7 +100,7 @@ class Stage(beam.PTransform):
       function: `function(handle, ref, value)`, pure but for its handle. Rejected and Failed end the photo; anything else it
         raises is a programming error and ends the bundle.
       open_handle: called once an instance; what it returns is `handle`. What is dear is shared, see `shared_handle`.
-      elsewhere: CPU seconds that a result cost in another process.
+      elsewhere: of the handle, CPU seconds that this thread has spent in another process so far.
       clock: CPU seconds so far. A thread's own by default; inference counts the process, whose pool does the work.
     """
 

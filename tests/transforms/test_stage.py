@@ -36,18 +36,18 @@ def test_a_result_flies_on_with_its_costs():
 
 def test_a_rejection_becomes_a_record_with_reason_score_and_costs():
     assert one(halve, InFlight(REF, "fingerprint", 3)) == Rejection(
-        REF.photo_id, "a.jpg", "1", "fingerprint", "half", "artifacts", "3 is odd.", 9.0, {"half": 0.0}
+        REF.photo_id, "a.jpg", "1", None, "fingerprint", "half", "artifacts", "3 is odd.", 9.0, {"half": 0.0}
     )
 
 
 def test_a_failure_becomes_a_record_with_stage_and_reason():
     assert one(halve, InFlight(REF, "fingerprint", 0)) == Failure(
-        REF.photo_id, "a.jpg", "1", "fingerprint", "half", "unreadable", "Nothing to halve.", {"half": 0.0}
+        REF.photo_id, "a.jpg", "1", None, "fingerprint", "half", "unreadable", "Nothing to halve.", {"half": 0.0}
     )
 
 
 def test_what_has_ended_passes_untouched():
-    ended = Failure("0", "b.jpg", "1", "f", "decode", "missing", "Gone.", {})
+    ended = Failure("0", "b.jpg", "1", None, "f", "decode", "missing", "Gone.", {})
     assert one(lambda *_: pytest.fail("called"), ended) is ended
 
 
@@ -57,7 +57,8 @@ def test_a_programming_error_is_raised():
 
 
 def test_seconds_spent_elsewhere_are_added():
-    assert one(halve, elsewhere=lambda value: value / 10).cpu_seconds[-1] == ("half", 1.0)
+    spent = iter((3.0, 4.0))
+    assert one(halve, elsewhere=lambda handle: next(spent)).cpu_seconds[-1] == ("half", 1.0)
 
 
 def test_in_a_pipeline_nothing_is_lost_and_each_end_is_counted():
