@@ -136,7 +136,7 @@ def triage(group, rules):
     if standing:
         yield beam.pvalue.TaggedOutput(KEPT, standing[0])
         return
-    as_long = [r for r in records if r.digest and r.version.split("-")[0] == ref.version.split("-")[0]]
+    as_long = [r for r in records if r.digest and storage.size_of(r.version) == storage.size_of(ref.version)]
     renewed = (stands(dataclasses.replace(record, version=ref.version), ref, *today) for record in as_long)
     doubtful = [record for record in renewed if record]
     yield beam.pvalue.TaggedOutput(TOUCHED, (ref, doubtful[0])) if doubtful else ref

@@ -20,7 +20,7 @@ from transforms.stage import Stage
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif")
 WILDCARD = re.compile(r"[*?\[]")
 MAX_BYTES = 512 << 20  # a photo file above it is not one; reading is bounded before decoding is
-CLOSED = "closed"  # version of a folder that cannot be listed: it goes the way of a photo, and ends as a failure
+CLOSED = "0-closed"  # version of a folder that cannot be listed: it goes the way of a photo, and ends as a failure
 SPREAD = 2  # levels of folders that are listed apart, so that many workers list what lies below them
 
 
@@ -239,6 +239,8 @@ class ListPhotos(beam.PTransform):
 
 def read_photo(ref, seconds=storage.PATIENCE):
     """The bytes of the version of a photo that was listed; raises as `read_bytes` does."""
+    if storage.size_of(ref.version) > MAX_BYTES:
+        raise Failed(FailReason.TOO_LARGE, f"The file is larger than {MAX_BYTES >> 20} MiB.")
     return read_bytes(ref.uri, ref.version, seconds)
 
 

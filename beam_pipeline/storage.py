@@ -47,6 +47,11 @@ class File:
     version: str
 
 
+def size_of(version):
+    """Bytes of a file in a version."""
+    return int(version.split("-")[0])
+
+
 def in_bucket(path):
     return path.startswith(BUCKET)
 
@@ -171,7 +176,7 @@ def read(uri, limit, version=None, seconds=PATIENCE):
             raise FileNotFoundError("changed")
         return data
     bucket, name = _split(uri)
-    generation = int(version.split("-")[1]) if version else None
+    generation = version.split("-")[1] if version else None
     into = _Bounded(limit, seconds)
     with _as_os_errors():
         blob = client().bucket(bucket).blob(name)

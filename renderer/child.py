@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 BURIAL_SECONDS = 5  # a child that broke the pipe is ending; a core dump may take a moment
 LENGTH = struct.Struct("<Q")  # a message is a number of parts, then each part's length and bytes: a pickle, and its buffers
@@ -146,6 +147,7 @@ def serve(memory=None):
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests = sys.stdin.buffer
+    warnings.simplefilter("ignore")  # libraries warn of each odd file; what becomes of it is told by the answer
     while True:
         try:
             function, arguments = _receive(requests)

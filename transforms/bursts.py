@@ -142,7 +142,7 @@ class KeepBest(beam.PTransform):
 
     def __init__(self, read, digest, max_megapixels, limit, fingerprint, seconds=None):
         super().__init__()
-        self.glance = Glance(read, digest, max_megapixels, functools.partial(guard, seconds))
+        self.glance = Glance(read, digest, max_megapixels, functools.partial(guard, max_megapixels, seconds))
         self.limit, self.fingerprint = limit, fingerprint
 
     def expand(self, inputs):

@@ -7,14 +7,15 @@ from transforms import picture
 from transforms.elements import Failed, FailReason
 from transforms.stage import Stage
 
-# Bytes that decoding may take: measured at most 2.1 GB, for 100 megapixels of 32-bit TIFF; the rest is for files of 512 MiB.
-MEMORY = 4 << 30
+# What decoding may take. Measured: 27 bytes a pixel of a 32-bit TIFF, 25 of RGBA, 18 of JPEG, with the file itself.
+BYTES_PER_PIXEL = 32
+BYTES_ANYWAY = 1 << 30  # for a file of 512 MiB that is a photo in disguise (choice)
 
 
 @functools.cache
-def guard(seconds=None):
+def guard(max_megapixels, seconds=None):
     """The Child that reads photos for this process, all threads and stages alike. `seconds` that a photo may take."""
-    return Child("decoding", seconds, MEMORY)
+    return Child("decoding", seconds, BYTES_ANYWAY + round(BYTES_PER_PIXEL * max_megapixels * 1e6))
 
 
 def guarded(child, function, *arguments):
@@ -26,7 +27,7 @@ def guarded(child, function, *arguments):
     except ChildTimeout as error:
         raise Failed(FailReason.TIMEOUT, str(error)) from error
     except MemoryError as error:
-        raise Failed(FailReason.TOO_LARGE, f"Decoding wants more than {MEMORY >> 30} GiB of memory.") from error
+        raise Failed(FailReason.TOO_LARGE, f"Decoding wants more than {child.memory / 1e9:.1f} GB of memory.") from error
 
 
 class Decode(Stage):
@@ -36,6 +37,6 @@ class Decode(Stage):
         super().__init__(
             "decode",
             lambda child, _, data: guarded(child, picture.decode, data, max_megapixels, min_side),
-            open_handle=functools.partial(guard, seconds),
+            open_handle=functools.partial(guard, max_megapixels, seconds),
             elsewhere=lambda child: child.cpu_seconds,
         )

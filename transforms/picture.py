@@ -95,6 +95,9 @@ def decode(data, max_megapixels, min_side):
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     # A parser fed with hostile bytes raises whatever it trips over: OSError, SyntaxError, struct.error, KeyError...
     except Exception as error:
+        begins = [name for name in FORMATS if (accepts := Image.OPEN[name][1]) and accepts(data[:16]) is True]
+        if begins:
+            raise Failed(FailReason.UNREADABLE, f"What begins as {begins[0]} cannot be read on.") from error
         raise Failed(FailReason.UNSUPPORTED, f"No photo format is recognised ({type(error).__name__}).") from error
     width, height = image.size
     if width * height > max_megapixels * 1e6:

@@ -18,7 +18,7 @@ from transforms.decode import guard
 from transforms.elements import Failed, FailReason, Glimpse, PhotoRef, Rejection
 
 PHOTO = Image.fromarray(data.coffee())
-CHILD = guard()
+CHILD = guard(100)
 
 
 def file_of(image, kind="JPEG", taken=None, **options):
