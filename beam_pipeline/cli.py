@@ -149,7 +149,11 @@ def _parser():
         help="do everything but draw, and tell how the scores lie: for the choice of thresholds; writes OUTPUT/dry-run",
     )
     run.add_argument(
-        "--photo-seconds", type=float, default=PATIENCE, metavar="S", help="that drawing a photo may take (default %(default)g)"
+        "--photo-seconds",
+        type=float,
+        default=PATIENCE,
+        metavar="S",
+        help="that decoding, and drawing, a photo may each take (default %(default)g)",
     )
     run.add_argument(
         "--core-hour-price", type=float, metavar="P", help="what summary.md reckons with (default 0.05, about dollars)"
@@ -160,6 +164,11 @@ def _parser():
         metavar="N",
         help="photos of one minute whose perceptual hashes differ by at most N of 64 bits show the same, and one is kept "
         "(default 8; -1 keeps all)",
+    )
+    run.add_argument(
+        "--log-photos",
+        action="store_true",
+        help="a line of JSON on the standard error as each photo ends (elsewhere: in the log)",
     )
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
@@ -300,6 +309,7 @@ def _run(args, flags):
             prune=args.prune,
             dry_run=args.dry_run_score,
             photo_seconds=args.photo_seconds,
+            log_photos=args.log_photos and local,
             **given,
         )
         fingerprint = job.fingerprint
@@ -315,7 +325,7 @@ def _run(args, flags):
         _check_machine(job)
         sinks.sweep(job.output)
         _quieten()
-    with progress.Display(local and not args.quiet and sys.stderr.isatty()) as display:
+    with progress.Display(local and not (args.quiet or args.log_photos) and sys.stderr.isatty()) as display:
         built = beam.Pipeline(options=beam_options)
         pipeline.build(built, job, display.journal)
         result = built.run()

@@ -30,6 +30,7 @@ class Job:
       redo: photos are worked on whatever earlier runs say of them.
       dry_run: shots are scored and not drawn; records go to a folder of their own, and earlier ones are not looked at.
       photo_seconds: that drawing a photo may take by the clock.
+      log_photos: each photo's end is a line on the standard error rather than in the log.
       core_hour_price: what summary.md reckons with.
       duplicate_distance: bits of 64 by which photos that show the same differ at most; below 0 every photo is kept.
       prune: what earlier runs left of photos that are no longer there is removed.
@@ -46,6 +47,7 @@ class Job:
     prune: bool = False
     dry_run: bool = False
     photo_seconds: float = PATIENCE
+    log_photos: bool = False
     core_hour_price: float = CORE_HOUR_PRICE
     duplicate_distance: int = DUPLICATE_DISTANCE
 
@@ -62,6 +64,7 @@ class Job:
         prune=False,
         dry_run=False,
         photo_seconds=PATIENCE,
+        log_photos=False,
         core_hour_price=CORE_HOUR_PRICE,
         duplicate_distance=DUPLICATE_DISTANCE,
     ):
@@ -106,6 +109,7 @@ class Job:
             prune=prune,
             dry_run=dry_run,
             photo_seconds=photo_seconds,
+            log_photos=log_photos,
             core_hour_price=core_hour_price,
             duplicate_distance=duplicate_distance,
         )

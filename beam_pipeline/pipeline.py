@@ -31,9 +31,9 @@ from transforms.trajectory import Shoot
 class Animate(beam.PTransform):
     """PhotoRefs to Outcomes: one chain of ParDos that runners fuse into one stage."""
 
-    def __init__(self, job, journal=None):
+    def __init__(self, job):
         super().__init__()
-        self.job, self.journal = job, journal
+        self.job = job
 
     def expand(self, refs):
         job, settings, fingerprint = self.job, self.job.settings, self.job.fingerprint
@@ -58,7 +58,7 @@ class Animate(beam.PTransform):
                 | Render(settings.fps, settings.format, settings.renderer, job.photo_seconds)
                 | sinks.WriteClip(job.output, fingerprint, settings.fps, settings.format)
             )
-        return ended | "Arrive" >> beam.Map(arrive, self.journal).with_output_types(Outcome)
+        return ended | "Arrive" >> beam.Map(arrive).with_output_types(Outcome)
 
 
 def depart(ref, fingerprint):
@@ -66,13 +66,11 @@ def depart(ref, fingerprint):
     return InFlight(ref, fingerprint, None, (("glimpse", ref.glimpse.cpu_seconds),) if ref.glimpse else ())
 
 
-def arrive(element, journal):
-    """The Outcome of an element at the end of the rail, with its costs; noted for the progress display where there is one."""
+def arrive(element):
+    """The Outcome of an element at the end of the rail, with its costs."""
     outcome = element
     if isinstance(element, InFlight):
         outcome = dataclasses.replace(element.value, cpu_seconds=dict(element.cpu_seconds))
-    if journal:
-        progress.note(journal, type(outcome).__name__)
     return outcome
 
 
@@ -102,7 +100,8 @@ def build(pipeline, job, journal=None):
             job.photo_seconds,
         )
         work, duplicates = best["kept"], (best[bursts.DUPLICATES],)
-    new = (work | "Animate" >> Animate(job, journal), *duplicates) | "New" >> beam.Flatten()
+    new = (work | "Animate" >> Animate(job), *duplicates) | "New" >> beam.Flatten()
+    new = new | "Tell" >> beam.Map(progress.tell, journal, job.log_photos).with_output_types(Outcome)
     outcomes = (new, kept, known.unlisted) | "AllRecords" >> beam.Flatten()
     folders = manifest.FOLDERS | ({Scored: "scored"} if job.dry_run else {})
     written = outcomes | "WriteRecords" >> sinks.WriteRecords(job.output, job.record_shards, folders)

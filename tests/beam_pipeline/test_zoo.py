@@ -13,7 +13,7 @@ from tests import zoo
 from tests.beam_pipeline.test_run import KINDS
 from tests.conftest import command
 
-TINY = ("--width", 128, "--seconds", 0.2, "--fps", 30, "--min-side", 100, "--duplicate-distance", -1)
+TINY = ("--width", 128, "--seconds", 0.2, "--fps", 30, "--min-side", 100, "--duplicate-distance", -1, "--log-photos")
 MINUTES = 8
 GROWING = "growing.jpg"
 
@@ -91,6 +91,11 @@ def test_no_secret_of_a_photo_is_in_anything_that_is_written_or_said(visited):
 def test_the_canaries_are_there_to_be_found():
     content = zoo.jpeg()
     assert all(secret in content for secret in zoo.CANARIES.values())
+
+
+def test_the_standard_error_has_a_line_of_json_for_each_photo_and_nothing_else(visited, records):
+    lines = [json.loads(line) for line in visited[2].stderr.splitlines()]
+    assert {line["photo_id"]: line.get("reason") for line in lines} == {r["photo_id"]: r.get("reason") for r in records.values()}
 
 
 def test_nothing_temporary_is_left(visited):
