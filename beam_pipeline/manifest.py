@@ -26,7 +26,7 @@ def record_of(kind, row):
     names = {field.name for field in dataclasses.fields(kind)}
     if not names <= row.keys():
         return None
-    return kind(**{name: row[name] for name in names} | {"cpu_seconds": dict(row["cpu_seconds"])})
+    return kind(**{name: row[name] for name in names} | {name: dict(row[name]) for name in ("cpu_seconds", "peak_mb")})
 
 
 class ReadRecords(beam.PTransform):
@@ -84,6 +84,7 @@ def stands(record, ref, fingerprint, max_artifact_score, keep_duplicates=False):
         detail=f"Artifact score {record.artifact_score:.2f} is above {max_artifact_score:g}.",
         artifact_score=record.artifact_score,
         cpu_seconds=record.cpu_seconds,
+        peak_mb=record.peak_mb,
     )
 
 

@@ -70,7 +70,7 @@ def arrive(element):
     """The Outcome of an element at the end of the rail, with its costs."""
     outcome = element
     if isinstance(element, InFlight):
-        outcome = dataclasses.replace(element.value, cpu_seconds=dict(element.cpu_seconds))
+        outcome = dataclasses.replace(element.value, cpu_seconds=dict(element.cpu_seconds), peak_mb=dict(element.peak_mb))
     return outcome
 
 

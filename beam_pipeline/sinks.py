@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import operator
 import posixpath
 import re
 import shutil
@@ -41,6 +42,7 @@ _MEASURES = {
     "evaluations": (_INT, False),
 }
 _NAMED = {name: (_TEXT, name == "digest") for name in ("photo_id", "path", "version", "digest", "fingerprint")}
+_SPENT = {name: (COSTS, False) for name in ("cpu_seconds", "peak_mb")}
 # Column by column as docs/output.md tells them; a test holds each against its dataclass.
 SCHEMAS = {
     Candidate: _schema(
@@ -55,18 +57,18 @@ SCHEMAS = {
         phash=(_TEXT, True),
         sharpness=(_REAL, True),
         **_MEASURES,
-        cpu_seconds=(COSTS, False),
+        **_SPENT,
     ),
-    Scored: _schema(**_NAMED, **_MEASURES, cpu_seconds=(COSTS, False)),
+    Scored: _schema(**_NAMED, **_MEASURES, **_SPENT),
     Rejection: _schema(
         **_NAMED,
         stage=(_TEXT, False),
         reason=(_TEXT, False),
         detail=(_TEXT, False),
         artifact_score=(_REAL, True),
-        cpu_seconds=(COSTS, False),
+        **_SPENT,
     ),
-    Failure: _schema(**_NAMED, stage=(_TEXT, False), reason=(_TEXT, False), detail=(_TEXT, False), cpu_seconds=(COSTS, False)),
+    Failure: _schema(**_NAMED, stage=(_TEXT, False), reason=(_TEXT, False), detail=(_TEXT, False), **_SPENT),
 }
 
 
@@ -134,8 +136,7 @@ class WriteClip(Stage):
 def row(record):
     """A record as the dict that Parquet takes; maps become lists of pairs."""
     fields = dataclasses.asdict(record)
-    fields["cpu_seconds"] = list(fields["cpu_seconds"].items())
-    return fields
+    return fields | {name: list(fields[name].items()) for name in _SPENT}
 
 
 def delete_other_shards(folder, shards, written):
@@ -182,7 +183,7 @@ class WriteRecords(beam.PTransform):
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """Counts and CPU seconds of outcomes; `plus` is commutative and associative."""
+    """Counts, CPU seconds and peaks of memory of outcomes; `plus` is commutative and associative."""
 
     candidates: int = 0
     rejected: tuple[tuple[str, int], ...] = ()
@@ -190,22 +191,23 @@ class Totals:
     skipped: int = 0
     scored: int = 0
     cpu_seconds: tuple[tuple[str, float], ...] = ()
+    peak_mb: tuple[tuple[str, float], ...] = ()
 
     @staticmethod
     def of(outcome):
-        costs = tuple(sorted(outcome.cpu_seconds.items()))
+        costs = {name: tuple(sorted(getattr(outcome, name).items())) for name in _SPENT}
         if isinstance(outcome, Candidate):
-            return Totals(candidates=1, cpu_seconds=costs)
+            return Totals(candidates=1, **costs)
         if isinstance(outcome, Scored):
-            return Totals(scored=1, cpu_seconds=costs)
+            return Totals(scored=1, **costs)
         name = "rejected" if isinstance(outcome, Rejection) else "failures"
-        return Totals(cpu_seconds=costs, **{name: ((outcome.reason, 1),)})
+        return Totals(**costs, **{name: ((outcome.reason, 1),)})
 
     def plus(self, other):
-        def added(a, b):
+        def added(a, b, two=operator.add):
             total = dict(a)
             for key, value in b:
-                total[key] = total.get(key, 0) + value
+                total[key] = two(total[key], value) if key in total else value
             return tuple(sorted(total.items()))
 
         return Totals(
@@ -215,6 +217,7 @@ class Totals:
             self.skipped + other.skipped,
             self.scored + other.scored,
             added(self.cpu_seconds, other.cpu_seconds),
+            added(self.peak_mb, other.peak_mb, max),
         )
 
     def summary(self):
@@ -231,6 +234,7 @@ class Totals:
             "rejected_by_reason": rejected,
             "failures_by_reason": failures,
             "cpu_seconds": costs | {"total": round(sum(costs.values()), 3)},
+            "peak_mb": {stage: round(megabytes) for stage, megabytes in self.peak_mb},
         }
 
 
@@ -261,8 +265,12 @@ def readable(summary):
         lines += [f"| {kind}: {reason} | {n} |" for reason, n in sorted(summary.get(f"{kind}_by_reason", {}).items())]
     worked = summary["photos"] - summary["skipped"]
     price = summary["core_hour_price"]
-    lines += ["", "| stage | CPU s | a photo worked on |", "|---|---|---|"]
-    lines += [f"| {stage} | {spent:.1f} | {spent / max(worked, 1):.3f} |" for stage, spent in summary["cpu_seconds"].items()]
+    lines += ["", "| stage | CPU s | a photo worked on | MB, at most, of its process |", "|---|---|---|---|"]
+    peaks = summary["peak_mb"]
+    lines += [
+        f"| {stage} | {spent:.1f} | {spent / max(worked, 1):.3f} | {peaks.get(stage, '')} |"
+        for stage, spent in summary["cpu_seconds"].items()
+    ]
     cost = summary["cpu_seconds"]["total"] / max(worked, 1) / 3600 * price * 1000
     lines += ["", f"A thousand photos like these cost {cost:.3g} at {price:g} a core hour, if all cores are busy."]
     lines += ["", f"Configuration {summary['fingerprint']}, cinematic-photos {summary['versions']['cinematic-photos']}.", ""]

@@ -40,6 +40,7 @@ class Child:
     def __init__(self, task, seconds=None, memory=None):
         self.task, self.seconds, self.memory = task, seconds, memory
         self.lock, self.process, self.spent = threading.Lock(), None, threading.local()
+        self.peak_mb = 0.0  # of the child's memory, as of its last answer
 
     @property
     def cpu_seconds(self):
@@ -72,7 +73,7 @@ class Child:
                 timer.start()
             try:
                 _send(self.process.stdin, (function, arguments))
-                value, error, seconds = _receive(self.process.stdout)
+                value, error, seconds, self.peak_mb = _receive(self.process.stdout)
             except (EOFError, BrokenPipeError) as broken:
                 code = self._bury()
                 if late.is_set():
@@ -99,6 +100,11 @@ class Child:
                 process.stdin.close()
             except BrokenPipeError:  # what was still to be sent
                 pass
+
+
+def peak_mb():
+    """The most memory that this process has held so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _send(stream, message):
@@ -161,7 +167,7 @@ def serve(memory=None):
             answer = function(*arguments), None
         except Exception as error:  # raised again in the parent, which knows what it means
             answer = None, _portable(error)
-        _send(answers, (*answer, time.process_time() - start))
+        _send(answers, (*answer, time.process_time() - start, peak_mb()))
 
 
 if __name__ == "__main__":

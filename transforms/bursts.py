@@ -11,6 +11,7 @@ import heapq
 import time
 
 import apache_beam as beam
+import cv2
 import imagehash
 import numpy as np
 from PIL import Image
@@ -23,8 +24,32 @@ from transforms.elements import Failed, Glimpse, PhotoRef, Rejection, RejectReas
 SIDE = 256  # pixels, of what is compared
 COMPARED = 512  # photos of a group that may be the one that is kept; a burst has a tenth of them
 DISTANCE = 8  # of 64 bits: phash of re-saved copies differs by 0 to 4, of frames of a burst by 0 to 12, of others by some 32
+RESIDUAL = 64  # pixels a side, at which the spectral residual is taken, as its authors do
 SMALLEST = 16  # pixels, of a side whose blur can be told: the measure's window is 11
 MINUTE = "%Y-%m-%dT%H:%M"
+
+
+def sharpness(pixels):
+    """In [0, 1], of (h, w) uint8 luma; 0 where there is too little to tell."""
+    return 1.0 - float(blur_effect(pixels)) if min(pixels.shape) > SMALLEST and np.ptp(pixels) else 0.0
+
+
+def salient_part(pixels):
+    """The part of (h, w) uint8 luma, half as high and half as wide, that holds most of what stands out.
+
+    By the spectral residual (Hou and Zhang 2007), before any network runs: of two frames the one whose subject is sharp
+    is better than the one whose background is.
+    """
+    height, width = pixels.shape
+    spectrum = np.fft.fft2(cv2.resize(pixels, (RESIDUAL, RESIDUAL), interpolation=cv2.INTER_AREA).astype(np.float64))
+    logs = np.log(np.abs(spectrum) + 1e-9)
+    residual = logs - cv2.blur(logs, (3, 3), borderType=cv2.BORDER_REFLECT)
+    standing_out = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+    held = cv2.boxFilter(standing_out, -1, (RESIDUAL // 2,) * 2, borderType=cv2.BORDER_CONSTANT)
+    inside = held[RESIDUAL // 4 : -RESIDUAL // 4, RESIDUAL // 4 : -RESIDUAL // 4]  # parts that do not reach beyond the picture
+    y, x = np.unravel_index(inside.argmax(), inside.shape)
+    top, left = round(y / RESIDUAL * height), round(x / RESIDUAL * width)
+    return pixels[top : top + height // 2, left : left + width // 2]
 
 
 def glimpse(child, data, max_megapixels):
@@ -37,7 +62,7 @@ def glimpse(child, data, max_megapixels):
     if seen is None:
         return None
     pixels, taken = seen
-    sharp = 1.0 - float(blur_effect(pixels)) if min(pixels.shape) > SMALLEST and np.ptp(pixels) else 0.0
+    sharp = (sharpness(pixels) + sharpness(salient_part(pixels))) / 2
     minute = taken.strftime(MINUTE) if taken else None
     phash = str(imagehash.phash(Image.fromarray(pixels)))
     return Glimpse(phash, sharp, minute, time.thread_time() + child.cpu_seconds - start)

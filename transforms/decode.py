@@ -38,5 +38,5 @@ class Decode(Stage):
             "decode",
             lambda child, _, data: guarded(child, picture.decode, data, max_megapixels, min_side),
             open_handle=functools.partial(guard, max_megapixels, seconds),
-            elsewhere=lambda child: child.cpu_seconds,
+            in_child=True,
         )

@@ -277,9 +277,10 @@ class Ended:
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """CPU seconds by stage."""
+    """By stage: CPU seconds, and MB that the process which ran it had held at most by then."""
 
     cpu_seconds: dict[str, float]
+    peak_mb: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

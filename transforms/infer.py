@@ -1,6 +1,5 @@
 """One pass of the networks over photos, through Beam's RunInference."""
 
-import dataclasses
 import time
 
 import apache_beam as beam
@@ -8,6 +7,7 @@ import cv2
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from models.registry import Networks
+from renderer.child import peak_mb
 from transforms.elements import Perception
 from transforms.stage import InFlight
 
@@ -55,7 +55,7 @@ class NetworksHandler(ModelHandler):
                 continue
             self.passed.inc()
             self.cpu.update(round(seconds * 1000))
-            yield dataclasses.replace(element, value=next(seen), cpu_seconds=(*element.cpu_seconds, ("infer", seconds)))
+            yield element.after("infer", next(seen), seconds, peak_mb())
 
 
 class Infer(beam.PTransform):

@@ -59,5 +59,5 @@ class Render(Stage):
             "render",
             lambda studio, _, shot: render(studio, shot, fps, format),
             open_handle=shared_handle(functools.partial(Studio, renderer, seconds)),
-            elsewhere=lambda studio: studio.cpu_seconds,
+            in_child=True,
         )

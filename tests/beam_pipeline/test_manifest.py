@@ -69,7 +69,7 @@ def test_a_known_photo_needs_none():
 
 
 def test_a_changed_photo_is_redone_and_its_files_are_named_for_deletion():
-    ref = listed(CANDIDATE, version="newer")
+    ref = listed(CANDIDATE, version="10-2.5")
     assert parted([ref], [CANDIDATE]) == {"work": [ref], "files": FILES}
 
 

@@ -53,6 +53,7 @@ CANDIDATE = Candidate(
     sharpness=0.75,
     **dataclasses.asdict(MEASURES),
     cpu_seconds={"decode": 0.25, "render": 4.5},
+    peak_mb={"decode": 300.0, "render": 370.0},
 )
 REJECTION = Rejection("01ff", "b.jpg", "2-1.5", "d2", "f00", "score", "artifacts", "Artifact score 9.", 9.0, {"decode": 0.5})
 FAILURE = Failure("02ff", "c.jpg", "3-1.5", None, "f00", "decode", "unreadable", "The file is empty.", {"decode": 0.125})
@@ -68,7 +69,7 @@ OUTCOMES = [
 
 def record(kind, row):
     """The record that a row read from Parquet was made of."""
-    return kind(**row | {"cpu_seconds": dict(row["cpu_seconds"])})
+    return kind(**row | {name: dict(row[name]) for name in ("cpu_seconds", "peak_mb")})
 
 
 # Schemas
@@ -106,7 +107,7 @@ CLIP = Clip(b"film", b"poster", 1080, 1440, 90, TIME, MEASURES)
 
 def test_a_clip_is_on_disk_once_its_candidate_is_made(tmp_path):
     candidate = sinks.write_clip(str(tmp_path), "f00", 30, "mp4", REF, CLIP)
-    assert candidate == dataclasses.replace(CANDIDATE, cpu_seconds={})
+    assert candidate == dataclasses.replace(CANDIDATE, cpu_seconds={}, peak_mb={})
     assert (tmp_path / candidate.clip).read_bytes() == b"film"
     assert (tmp_path / candidate.poster).read_bytes() == b"poster"
 
@@ -144,6 +145,7 @@ TOTALS = st.builds(
     failures=by_name(["missing", "unreadable"], COUNTS),
     skipped=COUNTS,
     cpu_seconds=COSTS.map(lambda costs: tuple(sorted(costs.items()))),
+    peak_mb=COSTS.map(lambda costs: tuple(sorted(costs.items()))),
 )
 
 
@@ -233,6 +235,7 @@ def test_the_summary_counts_every_outcome(written):
         "rejected_by_reason": {"artifacts": 2, "too_small": 1},
         "failures_by_reason": {"unreadable": 1},
         "cpu_seconds": {"decode": 1.625, "render": 9.0, "total": 10.625},
+        "peak_mb": {"decode": 300, "render": 370},
         **ABOUT,
     }
 
@@ -244,7 +247,7 @@ def test_the_summary_for_people_says_the_same(written):
         "| candidates | 2 |",
         "| rejected: artifacts | 2 |",
         "| failures: unreadable | 1 |",
-        "| render | 9.0 |",
+        "| render | 9.0 | 1.500 | 370 |",
     ):
         assert line in text
     assert f"cost {10.625 / 6 / 3600 * 0.05 * 1000:.3g} at 0.05 a core hour" in text

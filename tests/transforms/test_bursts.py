@@ -91,6 +91,27 @@ def test_the_minute_is_that_of_the_capture():
     assert seen(PHOTO).minute is None
 
 
+def test_of_two_frames_the_one_whose_subject_is_sharp_is_sharper():
+    """The cat's face against the background beside it, blurred alike."""
+    cat = Image.fromarray(data.chelsea())
+    soft = cat.filter(ImageFilter.GaussianBlur(4))
+    face, beside = Image.new("L", cat.size), Image.new("L", cat.size)
+    face.paste(255, (90, 20, 270, 220))
+    beside.paste(255, (271, 20, 451, 220))
+    subject_blurred, background_blurred = Image.composite(soft, cat, face), Image.composite(soft, cat, beside)
+    assert seen(background_blurred).sharpness > seen(subject_blurred).sharpness + 0.02
+
+
+@pytest.mark.parametrize("place", [(40, 40), (400, 40), (40, 250), (400, 250)])
+def test_the_salient_part_holds_what_stands_out(place):
+    pixels = np.full((300, 500), 100, np.uint8)
+    x, y = place
+    pixels[y - 15 : y + 15, x - 15 : x + 15] = np.random.default_rng(1).integers(0, 255, (30, 30))
+    part = bursts.salient_part(pixels)
+    assert part.shape == (150, 250)
+    assert (part != 100).sum() > 800
+
+
 @pytest.mark.parametrize("content", [b"", b"no photo", file_of(PHOTO)[:300]], ids=["empty", "text", "cut"])
 def test_of_what_cannot_be_read_there_is_no_glimpse(content):
     assert glimpse(CHILD, content, 50) is None
