@@ -6,7 +6,7 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo test test-slow bench bench-docs bench-camera bench-stereo bench-library bench-networks lock clean
+.PHONY: help setup system demo test test-slow bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-networks lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-camera PHOTOS=folder   the camera search against presets, on photos of yours"
 	@echo "make bench-stereo   the left photo of real stereo pairs seen from the right camera, against the right photo"
 	@echo "make bench-library  two thousand photos through the command, on one and on two processes (half an hour)"
+	@echo "make bench-backfill a million names joined with a million records"
 	@echo "make bench-networks DATA=folder   the networks on the development sets, see models/README.md"
 	@echo "make clean      remove .venv and out"
 
@@ -61,6 +62,9 @@ bench-stereo: setup
 
 bench-library: setup
 	@$(RUN) -m benchmarks.library $(LIBRARY)
+
+bench-backfill: setup
+	@$(RUN) -m benchmarks.backfill $(NAMES)
 
 bench-networks: setup
 	@test -n "$(DATA)" || { echo "Say where the development sets are: make bench-networks DATA=folder (models/README.md names them)."; exit 1; }

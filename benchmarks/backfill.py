@@ -8,7 +8,6 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_pipeline import manifest, sinks
+from renderer.child import peak_mb
 from transforms.elements import Candidate, Measures, PhotoRef, Rejection
 
 NEWS = 1000  # one name of so many is new, and one was changed
@@ -93,8 +93,7 @@ def one_size(output, count):
     start, spent = time.monotonic(), time.process_time()
     counts = join(output, count)
     seconds, cpu = time.monotonic() - start, time.process_time() - spent
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"names": count, "seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak, "counts": counts}))
+    print(json.dumps({"names": count, "seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak_mb(), "counts": counts}))
 
 
 def measure(count):
@@ -105,6 +104,19 @@ def measure(count):
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+HEAD = ("| names and records | s | CPU s | peak MB | new or changed |", "|---|---|---|---|---|")
+
+
+def sizes(names):
+    return sorted({names // 100, names // 10, names})
+
+
+def table_row(found):
+    """A row below HEAD."""
+    numbers = f"{found['seconds']:.1f} | {found['cpu_seconds']:.1f} | {found['peak_mb']:.0f}"
+    return f"| {found['names']:,} | {numbers} | {found['counts']['work']} |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--names", type=int, default=1_000_000)
@@ -113,14 +125,9 @@ def main():
     if args.join:
         one_size(args.join, args.names)
         return
-    print("| names and records | s | CPU s | peak MB | new or changed |")
-    print("|---|---|---|---|---|")
-    for count in sorted({args.names // 100, args.names // 10, args.names}):
-        found = measure(count)
-        work = found["counts"]["work"]
-        print(
-            f"| {count:,} | {found['seconds']:.1f} | {found['cpu_seconds']:.1f} | {found['peak_mb']:.0f} | {work} |", flush=True
-        )
+    print(*HEAD, sep="\n")
+    for count in sizes(args.names):
+        print(table_row(measure(count)), flush=True)
 
 
 if __name__ == "__main__":
