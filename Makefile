@@ -6,12 +6,13 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo test test-slow bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-networks lock clean
+.PHONY: help setup system demo check test test-slow bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-networks lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       animate the sample photos into out/"
 	@echo "make test       all quick tests"
+	@echo "make check      style, types and the tests of the parts, with their coverage"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      CPU seconds of each stage for one photo"
 	@echo "make bench-docs    the same, how it grows, and docs/performance.md with its plot"
@@ -43,6 +44,11 @@ demo: $(STAMP)
 
 test: setup
 	@$(RUN) -m pytest -m "not slow"
+
+# What a commit should pass; `make test` goes through the command as well.
+check: setup
+	@$(RUN) -m ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy && \
+		$(VENV)/bin/python -m pytest -m "not slow and not command" -q --cov --cov-report=term:skip-covered --cov-fail-under=80
 
 test-slow: setup
 	@$(RUN) -m pytest -m slow

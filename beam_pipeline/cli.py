@@ -406,37 +406,28 @@ def _read_maps(args):
     return maps
 
 
-def _load_networks(settings, given=()):
-    """The networks of the roles that are not given, None where all are."""
-    models = {role: model for role, model in settings.models.items() if role not in given}
-    return registry.Networks(models, settings.mirror_average) if models else None
-
-
 def _render(args):
     from beam_pipeline import sources, storage
-    from transforms import explain, infer, mesh, picture, render, repair, score, trajectory
+    from transforms import animate, explain
     from transforms.elements import Failed, Rejected
 
     ending = os.path.splitext(args.output)[1][1:].lower()
     if args.format is None:
         args.format = ending if ending in FORMATS else Settings.format
     settings, maps = _settings(args), _read_maps(args)
-    studio = _open_studio(settings.renderer)
+    animator = animate.Animator(settings, _open_studio(settings.renderer))
     report = {"photo": os.path.basename(args.photo)}
     status = REFUSED
     try:
-        photo = picture.decode(sources.read_bytes(sources.absolute(args.photo)), settings.max_megapixels, settings.min_side)
-        networks = _load_networks(settings, maps)
-        perception = infer.see(photo, (networks(photo.rgb) if networks else {}) | maps)
-        scene = mesh.build_scene(repair.repair(perception, trusted_depth="depth" in maps))
+        scene = animator.build(animator.decode(sources.read_bytes(sources.absolute(args.photo))), maps)
         start = time.thread_time()
-        shot = trajectory.shoot(scene, settings)
+        shot = animator.shoot(scene)
         report |= explain.numbers(shot.measures) | {"pivot": shot.pivot, "search_ms": 1000 * (time.thread_time() - start)}
         if args.report:
             report["baselines"] = explain.compare(shot, settings)
         if args.explain:
-            _write_pictures(explain.pictures(shot, studio), args.explain, "--explain")
-        clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps, settings.format)
+            _write_pictures(explain.pictures(shot, animator.studio), args.explain, "--explain")
+        clip = animator.render(shot)
         report["coverage"] = 1.0  # counted: render fails for a single pixel of any frame that shows no surface
         storage.write(sources.absolute(args.output), clip.video)
         report |= {"result": "candidate", "width": clip.width, "height": clip.height, "frames": clip.frames, "fps": settings.fps}
@@ -482,7 +473,7 @@ def _perceive(args):
     settings = _settings(args)
     try:
         root = sources.library_root(args.input)
-        networks = _load_networks(settings)
+        networks = registry.Networks(settings.models, settings.mirror_average)
     except ValueError as error:
         raise UserError(str(error)) from error
     files = {file.uri: file for pattern in args.input for file in sources.list_photos(pattern, args.output)}

@@ -13,13 +13,15 @@ import os
 import stat
 import time
 import uuid
-from datetime import UTC
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import google_crc32c
 import requests
 from google.api_core import exceptions
+from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import storage
+from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 BUCKET = "gs://"
@@ -47,22 +49,22 @@ class File:
     version: str
 
 
-def size_of(version):
+def size_of(version: str) -> int:
     """Bytes of a file in a version."""
     return int(version.split("-")[0])
 
 
-def in_bucket(path):
+def in_bucket(path: str) -> bool:
     return path.startswith(BUCKET)
 
 
-def _split(uri):
+def _split(uri: str) -> tuple[str, str]:
     bucket, _, name = uri.removeprefix(BUCKET).partition("/")
     return bucket, name
 
 
 @functools.cache
-def client():
+def client() -> storage.Client:
     """This process' client. Raises OSError where nobody is logged in."""
     try:
         return storage.Client(project=None)  # needs none: it neither makes nor lists buckets
@@ -73,7 +75,7 @@ def client():
 
 
 @contextlib.contextmanager
-def _as_os_errors():
+def _as_os_errors() -> Iterator[None]:
     """What a bucket raises, as the OSError that says the same."""
     try:
         yield
@@ -86,19 +88,19 @@ def _as_os_errors():
         raise OSError(f"the bucket does not answer: {type(cause).__name__}") from error
 
 
-def _retry(seconds=PATIENCE):
+def _retry(seconds: float = PATIENCE) -> Retry:
     return DEFAULT_RETRY.with_timeout(seconds)
 
 
-def _file_of_blob(blob):
+def _file_of_blob(blob: storage.Blob) -> File:
     return File(f"{BUCKET}{blob.bucket.name}/{blob.name}", blob.size, blob.updated.timestamp(), f"{blob.size}-{blob.generation}")
 
 
-def _file_of_status(path, status):
+def _file_of_status(path: str, status: os.stat_result) -> File:
     return File(path, status.st_size, status.st_mtime, f"{status.st_size}-{status.st_mtime_ns}")
 
 
-def local(path):
+def local(path: str) -> File | None:
     """File at a local path; None where it is no regular file. A link to nothing is one, which ends as a failure."""
     try:
         status = os.stat(path)
@@ -107,7 +109,7 @@ def local(path):
     return _file_of_status(path, status) if stat.S_ISREG(status.st_mode) else None  # no folders, pipes and devices
 
 
-def scan(folder):
+def scan(folder: str) -> tuple[list[str], list[File]]:
     """(folders, Files) right below a folder; links to folders are not followed, a loop of them has no end. Raises OSError."""
     if not in_bucket(folder):
         folders, files = [], []
@@ -125,7 +127,7 @@ def scan(folder):
         return sorted(f"{BUCKET}{bucket}/{name.rstrip('/')}" for name in blobs.prefixes), files
 
 
-def walk(folder):
+def walk(folder: str) -> Iterator[File]:
     """Files at any depth below a folder of a bucket. Raises OSError."""
     bucket, prefix = _split(folder.rstrip("/") + "/")
     with _as_os_errors():
@@ -134,7 +136,7 @@ def walk(folder):
                 yield _file_of_blob(blob)
 
 
-def find(uri):
+def find(uri: str) -> File | None:
     """File of exactly that name, or None. Raises OSError where the bucket does not tell."""
     if not in_bucket(uri):
         return local(uri) if os.path.isfile(uri) else None
@@ -149,10 +151,11 @@ def find(uri):
 class _Bounded:
     """What a download is written into: bytes, up to a number and for a time."""
 
-    def __init__(self, limit, seconds):
-        self.parts, self.left, self.end = [], limit, time.monotonic() + seconds
+    def __init__(self, limit: int, seconds: float) -> None:
+        self.parts: list[bytes] = []
+        self.left, self.end = limit, time.monotonic() + seconds
 
-    def write(self, part):
+    def write(self, part: bytes) -> int:
         if time.monotonic() > self.end:
             raise TimeoutError("the bucket is too slow")
         self.parts.append(part[: self.left])
@@ -160,7 +163,7 @@ class _Bounded:
         return len(part)
 
 
-def read(uri, limit, version=None, seconds=PATIENCE):
+def read(uri: str, limit: int, version: str | None = None, seconds: float = PATIENCE) -> bytes:
     """The first `limit` bytes of a file.
 
     Raises:
@@ -184,7 +187,7 @@ def read(uri, limit, version=None, seconds=PATIENCE):
     return b"".join(into.parts)
 
 
-def write(path, data, created=None):
+def write(path: str, data: bytes, created: datetime | None = None) -> None:
     """Writes bytes so that the name appears with its whole content or not at all.
 
     Args:
@@ -209,7 +212,7 @@ def write(path, data, created=None):
         raise
 
 
-def _upload(uri, data, created):
+def _upload(uri: str, data: bytes, created: datetime | None) -> None:
     bucket, name = _split(uri)
     checksum = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
     generation = 0  # only where nothing is there; a condition also makes a try that was cut off safe to repeat
@@ -240,7 +243,7 @@ def _upload(uri, data, created):
                 generation = there.generation if there else 0
 
 
-def delete(path):
+def delete(path: str) -> None:
     """Deletes a file; that it is gone already is what was wanted. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         if not in_bucket(path):

@@ -204,7 +204,7 @@ def main():
     model = cost_model(per_name, per_look, per_clip, busy)
     lines += [
         f"What it costs: a name {1e6 * per_name:.0f} us, a 12-megapixel photo that ends before the networks "
-        f"{per_look:.2f} CPU s, one that becomes a clip of 1080 pixels {per_clip:.2f}; cores are busy for {busy:.0%} of their time.",
+        f"{per_look:.2f} CPU s, one that becomes a clip of 1080 pixels {per_clip:.2f}; cores are busy {busy:.0%} of the time.",
         "",
         *priced(model, CORE_HOUR_PRICE),
     ]

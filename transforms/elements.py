@@ -218,22 +218,22 @@ class Rejected(Exception):
       score: the artifact score where there is one.
     """
 
-    def __init__(self, reason, detail, score=None):
+    def __init__(self, reason: RejectReason, detail: str, score: float | None = None) -> None:
         super().__init__(reason, detail, score)  # as it is made, so that it travels between processes
         self.reason, self.detail, self.score = reason, detail, score
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.detail
 
 
 class Failed(Exception):
     """Raised by a stage's function: this photo cannot be worked on. `reason` is a FailReason."""
 
-    def __init__(self, reason, detail):
+    def __init__(self, reason: FailReason, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.detail
 
 

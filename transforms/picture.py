@@ -71,7 +71,7 @@ def to_srgb(image):
     return np.asarray(image.convert("RGB"))
 
 
-def decode(data, max_megapixels, min_side):
+def decode(data: bytes, max_megapixels: float, min_side: int) -> Photo:
     """Decodes a photo.
 
     Args:

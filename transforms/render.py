@@ -6,7 +6,7 @@ from renderer import encode
 from renderer.child import ChildCrashed, ChildTimeout
 from renderer.studio import Reel, Studio
 from renderer.texture import resized, texture_size
-from transforms.elements import Clip, Failed, FailReason
+from transforms.elements import Clip, Failed, FailReason, Shot
 from transforms.stage import Stage, shared_handle
 
 
@@ -21,7 +21,7 @@ def reel_of(shot, fps, format="mp4"):
     return Reel(tuple(layers), shot.window, shot.path, shot.width, shot.height, fps, shot.scene.capture_time, format)
 
 
-def render(studio, shot, fps, format="mp4"):
+def render(studio: Studio, shot: Shot, fps: int, format: str = "mp4") -> Clip:
     """Draws and encodes a Shot in a `renderer.studio.Studio`.
 
     Returns:

@@ -12,6 +12,8 @@ from tests.cloud import emulated_storage
 from tests.conftest import SMALL, command
 from tests.faults import Fault, faulty
 
+pytestmark = pytest.mark.command
+
 TOLD = {"path", "phash", "digest", "photo_id", "reason", "stage", "artifact_score", "clip", "frames", "capture_time"}
 
 

@@ -11,6 +11,8 @@ from skimage import data
 
 from transforms.trajectory import NEGLIGIBLE
 
+pytestmark = pytest.mark.command
+
 SMALL = ("--width", 240, "--seconds", 0.5)
 
 

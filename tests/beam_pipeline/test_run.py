@@ -10,6 +10,8 @@ import pytest
 from PIL import ExifTags, Image
 from skimage import data
 
+pytestmark = pytest.mark.command
+
 SMALL = ("--width", 240, "--seconds", 0.5, "--fps", 30)
 FRAMES, SIZE = 15, (240, 320)
 KINDS = ("candidates", "rejected", "failures")

@@ -13,6 +13,8 @@ from tests import zoo
 from tests.beam_pipeline.test_run import KINDS
 from tests.conftest import command
 
+pytestmark = pytest.mark.command
+
 TINY = ("--width", 128, "--seconds", 0.2, "--fps", 30, "--min-side", 100, "--duplicate-distance", -1, "--log-photos")
 MINUTES = 8
 GROWING = "growing.jpg"
