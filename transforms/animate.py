@@ -20,8 +20,8 @@ from transforms.settings import Settings
 class Animator:
     """Animates photos one by one. Holds the networks, once they are needed, and the process that draws; `close` ends that.
 
-    Every step is there by itself: `decode`, `build`, `shoot`, `render`; `animate` is all of them. They raise
-    `elements.Rejected` for a photo that deserves no clip, `elements.Failed` for one that cannot be worked on: a reason and a sentence.
+    Every step is there by itself: `decode`, `build`, `shoot`, `render`; `animate` is all of them. They raise `Rejected` for a
+    photo that deserves no clip and `Failed` for one that cannot be worked on (see `transforms.elements`), each with its reason.
 
     Args:
       settings: what clips are like.
