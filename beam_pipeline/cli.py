@@ -10,21 +10,23 @@ import difflib
 import json
 import logging
 import os
+import posixpath
 import re
 import sys
 import time
 from datetime import datetime
-from pathlib import Path
 
 import beam_pipeline
 from models import registry
 from renderer import gl
 from renderer.canvas import RENDERERS
+from renderer.child import ChildCrashed
 from renderer.encode import FORMATS
-from renderer.studio import PATIENCE, Studio, StudioCrashed
+from renderer.studio import PATIENCE, Studio
 from transforms.settings import ASPECTS, MOTIONS, Settings
 
 DONE, REFUSED, WRONG = 0, 1, 2
+MAX_SUMMARY = 1 << 20  # bytes of a summary.json, a hundred times what one has
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
 
 
@@ -148,7 +150,11 @@ def _parser():
         help="do everything but draw, and tell how the scores lie: for the choice of thresholds; writes OUTPUT/dry-run",
     )
     run.add_argument(
-        "--photo-seconds", type=float, default=PATIENCE, metavar="S", help="that drawing a photo may take (default %(default)g)"
+        "--photo-seconds",
+        type=float,
+        default=PATIENCE,
+        metavar="S",
+        help="that decoding, and drawing, a photo may each take (default %(default)g)",
     )
     run.add_argument(
         "--core-hour-price", type=float, metavar="P", help="what summary.md reckons with (default 0.05, about dollars)"
@@ -159,6 +165,11 @@ def _parser():
         metavar="N",
         help="photos of one minute whose perceptual hashes differ by at most N of 64 bits show the same, and one is kept "
         "(default 8; -1 keeps all)",
+    )
+    run.add_argument(
+        "--log-photos",
+        action="store_true",
+        help="a line of JSON on the standard error as each photo ends (elsewhere: in the log)",
     )
     run.add_argument("--quiet", action="store_true", help="no progress line; it is shown on terminals only")
     _add_settings(run, all_settings)
@@ -257,7 +268,7 @@ def _open_studio(renderer):
     studio = Studio(renderer)
     try:
         studio.check()
-    except (gl.GLUnavailable, StudioCrashed) as error:
+    except (gl.GLUnavailable, ChildCrashed) as error:
         raise UserError(str(error)) from error
     return studio
 
@@ -293,7 +304,7 @@ def _run(args, flags):
     import apache_beam as beam
     from apache_beam.runners.runner import PipelineState
 
-    from beam_pipeline import options, pipeline, progress, sinks, sources
+    from beam_pipeline import options, pipeline, progress, sinks, sources, storage
 
     beam_options, local = _beam_options(flags)
     try:
@@ -312,12 +323,13 @@ def _run(args, flags):
             prune=args.prune,
             dry_run=args.dry_run_score,
             photo_seconds=args.photo_seconds,
+            log_photos=args.log_photos and local,
             **given,
         )
         fingerprint = job.fingerprint
     except ValueError as error:
         raise UserError(str(error)) from error
-    empty = [p for p in job.patterns if "://" not in p and next(iter(sources.list_photos(p, job.output)), None) is None]
+    empty = [p for p in job.patterns if next(sources.list_photos(p, job.output), None) is None]
     if len(empty) == len(job.patterns):
         print(f"cinematic-photos: no photo matches {', '.join(empty)}", file=sys.stderr)
         return REFUSED
@@ -327,7 +339,7 @@ def _run(args, flags):
         _check_machine(job)
         sinks.sweep(job.output)
         _quieten()
-    with progress.Display(local and not args.quiet and sys.stderr.isatty()) as display:
+    with progress.Display(local and not (args.quiet or args.log_photos) and sys.stderr.isatty()) as display:
         built = beam.Pipeline(options=beam_options)
         pipeline.build(built, job, display.journal)
         if not local:
@@ -336,13 +348,13 @@ def _run(args, flags):
         state = result.wait_until_finish()
     if state != PipelineState.DONE:
         raise UserError(f"The run ended as {state}; what it wrote is complete, run it again.")
-    summary = json.loads(Path(job.output, "summary.json").read_text())
+    summary = json.loads(storage.read(posixpath.join(job.output, "summary.json"), MAX_SUMMARY))
     if job.dry_run:
         return _tell_scores(job, summary)
     counts = ", ".join(f"{summary[key]} {key}" for key in ("candidates", "rejected", "failures", "skipped"))
     print(f"{summary['photos']} photos: {counts}")
     for name in ("clips", "candidates", "rejected", "failures", "summary.md"):
-        print(f"  {name + ':':13} {os.path.join(job.output, name)}")
+        print(f"  {name + ':':13} {posixpath.join(job.output, name)}")
     return DONE
 
 
@@ -384,16 +396,21 @@ def _submit(built, beam_options, output, fingerprint):
 
 def _tell_scores(job, summary):
     """Prints how the scores of a dry run lie."""
+    import io
+
     import numpy as np
+    import pyarrow
     import pyarrow.parquet as parquet
+
+    from beam_pipeline import storage
 
     counts = f"{summary.get('scored', 0)} scored, {summary['rejected']} rejected, {summary['failures']} failures"
     print(f"{summary['photos']} photos: {counts}")
     for reason, count in sorted(summary["rejected_by_reason"].items()):
         print(f"  rejected, {reason}: {count}")
-    rows = parquet.read_table(
-        os.path.join(job.output, "scored"), columns=["artifact_score", "relative_parallax", "saliency_kept"]
-    )
+    columns = ["artifact_score", "relative_parallax", "saliency_kept"]
+    files = [storage.read(file.uri, file.size) for file in storage.scan(posixpath.join(job.output, "scored"))[1]]
+    rows = pyarrow.concat_tables(parquet.read_table(io.BytesIO(file), columns=columns) for file in files)
     if rows.num_rows:
         print(f"{'':20}" + "".join(f"{name:>10}" for name in ("least", "10 %", "median", "90 %", "most")))
         for name in rows.column_names:
@@ -438,39 +455,30 @@ def _read_maps(args):
     return maps
 
 
-def _load_networks(settings, given=()):
-    """The networks of the roles that are not given, None where all are."""
-    models = {role: model for role, model in settings.models.items() if role not in given}
-    return registry.Networks(models, settings.mirror_average) if models else None
-
-
 def _render(args):
-    from beam_pipeline import sinks, sources
-    from transforms import decode, explain, infer, mesh, render, repair, score, trajectory
+    from beam_pipeline import sources, storage
+    from transforms import animate, explain
     from transforms.elements import Failed, Rejected
 
     ending = os.path.splitext(args.output)[1][1:].lower()
     if args.format is None:
         args.format = ending if ending in FORMATS else Settings.format
     settings, maps = _settings(args), _read_maps(args)
-    studio = _open_studio(settings.renderer)
+    animator = animate.Animator(settings, _open_studio(settings.renderer))
     report = {"photo": os.path.basename(args.photo)}
     status = REFUSED
     try:
-        photo = decode.decode(sources.read_bytes(sources.absolute(args.photo)), settings.max_megapixels, settings.min_side)
-        networks = _load_networks(settings, maps)
-        perception = infer.see(photo, (networks(photo.rgb) if networks else {}) | maps)
-        scene = mesh.build_scene(repair.repair(perception, trusted_depth="depth" in maps))
+        scene = animator.build(animator.decode(sources.read_bytes(sources.absolute(args.photo))), maps)
         start = time.thread_time()
-        shot = trajectory.shoot(scene, settings)
+        shot = animator.shoot(scene)
         report |= explain.numbers(shot.measures) | {"pivot": shot.pivot, "search_ms": 1000 * (time.thread_time() - start)}
         if args.report:
             report["baselines"] = explain.compare(shot, settings)
         if args.explain:
-            _write_pictures(explain.pictures(shot, studio), args.explain, "--explain")
-        clip = render.render(studio, score.accept(shot, settings.max_artifact_score), settings.fps, settings.format)
+            _write_pictures(explain.pictures(shot, animator.studio), args.explain, "--explain")
+        clip = animator.render(shot)
         report["coverage"] = 1.0  # counted: render fails for a single pixel of any frame that shows no surface
-        sinks.write_file(sources.absolute(args.output), clip.video)
+        storage.write(sources.absolute(args.output), clip.video)
         report |= {"result": "candidate", "width": clip.width, "height": clip.height, "frames": clip.frames, "fps": settings.fps}
         status = DONE
     except Rejected as rejected:
@@ -483,7 +491,7 @@ def _render(args):
         raise UserError(f"--output {args.output} cannot be written: {error.strerror or error}.") from error
     if args.report:
         try:
-            sinks.write_file(sources.absolute(args.report), (json.dumps(report, indent=2) + "\n").encode())
+            storage.write(sources.absolute(args.report), (json.dumps(report, indent=2) + "\n").encode())
         except OSError as error:
             raise UserError(f"--report {args.report} cannot be written: {error.strerror or error}.") from error
     return status
@@ -493,12 +501,12 @@ def _write_pictures(pictures, folder, option):
     """Writes {name: (h, w) or (h, w, 3) sRGB} as PNG files below a folder, which an option of that name gave."""
     import cv2
 
-    from beam_pipeline import sinks, sources
+    from beam_pipeline import sources, storage
 
     for name, values in pictures.items():
         encoded = cv2.imencode(".png", values if values.ndim == 2 else cv2.cvtColor(values, cv2.COLOR_RGB2BGR))[1]
         try:
-            sinks.write_file(os.path.join(sources.absolute(folder), f"{name}.png"), encoded.tobytes())
+            storage.write(os.path.join(sources.absolute(folder), f"{name}.png"), encoded.tobytes())
         except OSError as error:
             raise UserError(f"{option} {folder} cannot be written: {error.strerror or error}.") from error
 
@@ -508,21 +516,21 @@ def _perceive(args):
 
     from beam_pipeline import sources
     from models import outlines
-    from transforms import decode, infer, repair
+    from transforms import infer, picture, repair
     from transforms.elements import Failed, Rejected
 
     settings = _settings(args)
     try:
         root = sources.library_root(args.input)
-        networks = _load_networks(settings)
+        networks = registry.Networks(settings.models, settings.mirror_average)
     except ValueError as error:
         raise UserError(str(error)) from error
-    uris = sorted({uri for pattern in args.input for uri, *_ in sources.list_photos(pattern, args.output)})
+    files = {file.uri: file for pattern in args.input for file in sources.list_photos(pattern, args.output)}
     written = 0
-    for uri in uris:
-        ref = sources.photo_ref(uri, root, "")
+    for _, file in sorted(files.items()):
+        ref = sources.photo_ref(file, root)
         try:
-            photo = decode.decode(sources.read_bytes(ref.uri), settings.max_megapixels, settings.min_side)
+            photo = picture.decode(sources.read_photo(ref), settings.max_megapixels, settings.min_side)
         except (Rejected, Failed) as error:
             print(f"cinematic-photos: {ref.path}: {error.reason}: {error.detail}", file=sys.stderr)
             continue
@@ -543,10 +551,10 @@ def _perceive(args):
         stem = os.path.splitext(ref.path)[0]
         _write_pictures({f"{stem}.{name}": values for name, values in pictures.items()}, args.output, "--output")
         written += 1
-    if not uris:
+    if not files:
         print(f"cinematic-photos: no photo matches {', '.join(args.input)}", file=sys.stderr)
     else:
-        print(f"{written} of {len(uris)} photos: maps are in {args.output}")
+        print(f"{written} of {len(files)} photos: maps are in {args.output}")
     return DONE if written else REFUSED
 
 

@@ -9,9 +9,9 @@ import posixpath
 
 import apache_beam as beam
 from apache_beam.io import fileio
-from apache_beam.io.filesystems import FileSystems
 
-from transforms.elements import Candidate, FailReason, Failure, Rejection, RejectReason
+from beam_pipeline import storage
+from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection, RejectReason
 
 FOLDERS = {Candidate: "candidates", Rejection: "rejected", Failure: "failures"}
 # What may be otherwise the next time, although neither photo nor configuration has changed.
@@ -26,7 +26,7 @@ def record_of(kind, row):
     names = {field.name for field in dataclasses.fields(kind)}
     if not names <= row.keys():
         return None
-    return kind(**{name: row[name] for name in names} | {"cpu_seconds": dict(row["cpu_seconds"])})
+    return kind(**{name: row[name] for name in names} | {name: dict(row[name]) for name in ("cpu_seconds", "peak_mb")})
 
 
 class ReadRecords(beam.PTransform):
@@ -77,12 +77,14 @@ def stands(record, ref, fingerprint, max_artifact_score, keep_duplicates=False):
         photo_id=record.photo_id,
         path=record.path,
         version=record.version,
+        digest=record.digest,
         fingerprint=record.fingerprint,
         stage="score",
         reason=str(RejectReason.ARTIFACTS),
         detail=f"Artifact score {record.artifact_score:.2f} is above {max_artifact_score:g}.",
         artifact_score=record.artifact_score,
         cpu_seconds=record.cpu_seconds,
+        peak_mb=record.peak_mb,
     )
 
 
@@ -102,7 +104,7 @@ class Rules:
     keep_duplicates: bool = False
 
 
-KEPT, UNLISTED, FILES = "kept", "unlisted", "files"  # outputs of Triage beside the photos that need work
+KEPT, TOUCHED, UNLISTED, FILES = "kept", "touched", "unlisted", "files"  # outputs of Triage beside the photos that need work
 
 
 def triage(group, rules):
@@ -113,8 +115,9 @@ def triage(group, rules):
         and a run that was killed while it put its records in place may have left two of a photo.
 
     Yields:
-      the PhotoRef, where it needs work, and tagged: the record that stands, one whose photo is not listed, and every file that
-      earlier records name, as (photo id, path below the output folder).
+      the PhotoRef, where it needs work, and tagged: the record that stands; one whose photo is not listed; (the PhotoRef, the
+      record that would stand if the bytes were the same) where a photo was touched and is as long as before; and every file
+      that earlier records name, as (photo id, path below the output folder).
     """
     photo_id, found = group
     photos = sorted(found["photos"], key=lambda ref: (ref.uri, ref.version))
@@ -129,12 +132,15 @@ def triage(group, rules):
         return
     ref = photos[0]
     today = rules.fingerprint, rules.max_artifact_score, rules.keep_duplicates
-    standing = [stands(record, ref, *today) for record in records if not rules.redo]
-    standing = [record for record in standing if record]
+    records = [] if rules.redo else records
+    standing = [kept for record in records if (kept := stands(record, ref, *today))]
     if standing:
         yield beam.pvalue.TaggedOutput(KEPT, standing[0])
-    else:
-        yield ref
+        return
+    as_long = [r for r in records if r.digest and storage.size_of(r.version) == storage.size_of(ref.version)]
+    renewed = (stands(dataclasses.replace(record, version=ref.version), ref, *today) for record in as_long)
+    doubtful = [record for record in renewed if record]
+    yield beam.pvalue.TaggedOutput(TOUCHED, (ref, doubtful[0])) if doubtful else ref
 
 
 class Triage(beam.PTransform):
@@ -152,22 +158,36 @@ class Triage(beam.PTransform):
                 "records": records | "Key records" >> beam.Map(lambda record: (record.photo_id, record)),
             }
             | beam.CoGroupByKey()
-            | beam.FlatMap(triage, self.rules).with_outputs(KEPT, UNLISTED, FILES, main="work")
+            | beam.FlatMap(triage, self.rules).with_outputs(KEPT, TOUCHED, UNLISTED, FILES, main="work")
         )
+
+
+class Compare(beam.PTransform):
+    """(PhotoRef, its record) of photos that were touched to the records that stand, `kept`, and the photos that need `work`.
+
+    A copied or restored library has new times and generations and the old bytes: reading them costs a hundredth of a clip.
+    `read(ref)` gives a photo's bytes or raises Failed; `digest(bytes)` is what records hold.
+    """
+
+    def __init__(self, read, digest):
+        super().__init__()
+        self.read, self.digest = read, digest
+
+    def expand(self, touched):
+        def compare(pair, read, digest):
+            ref, record = pair
+            try:
+                same = digest(read(ref)) == record.digest
+            except Failed:  # what reads it again says why it cannot
+                same = False
+            yield beam.pvalue.TaggedOutput(KEPT, record) if same else ref
+
+        return touched | beam.FlatMap(compare, self.read, self.digest).with_outputs(KEPT, main="work")
 
 
 def files_of(outcome):
     """Paths below the output folder that an Outcome names."""
     return (outcome.clip, outcome.poster) if isinstance(outcome, Candidate) else ()
-
-
-def delete(path):
-    """Deletes a file; that it is gone already is what was wanted."""
-    try:
-        FileSystems.delete([path])
-    except Exception:  # whatever a file system raises for what is not there
-        if FileSystems.exists(path):
-            raise
 
 
 class DeleteSuperseded(beam.PTransform):
@@ -188,7 +208,7 @@ class DeleteSuperseded(beam.PTransform):
             yield from sorted(set(found["earlier"]) - set(found["today"]))
 
         def remove(path, output, _):
-            delete(posixpath.join(output, path))
+            storage.delete(posixpath.join(output, path))
 
         today = outcomes | "Files" >> beam.FlatMap(lambda o: [(o.photo_id, path) for path in files_of(o)])
         return (

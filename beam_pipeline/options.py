@@ -2,6 +2,8 @@
 
 import dataclasses
 import posixpath
+from collections.abc import Iterable
+from typing import Any
 
 import beam_pipeline
 from beam_pipeline import manifest, sources
@@ -30,6 +32,7 @@ class Job:
       redo: photos are worked on whatever earlier runs say of them.
       dry_run: shots are scored and not drawn; records go to a folder of their own, and earlier ones are not looked at.
       photo_seconds: that drawing a photo may take by the clock.
+      log_photos: each photo's end is a line on the standard error rather than in the log.
       core_hour_price: what summary.md reckons with.
       duplicate_distance: bits of 64 by which photos that show the same differ at most; below 0 every photo is kept.
       prune: what earlier runs left of photos that are no longer there is removed.
@@ -46,25 +49,27 @@ class Job:
     prune: bool = False
     dry_run: bool = False
     photo_seconds: float = PATIENCE
+    log_photos: bool = False
     core_hour_price: float = CORE_HOUR_PRICE
     duplicate_distance: int = DUPLICATE_DISTANCE
 
     @staticmethod
     def of(
-        patterns,
-        output,
-        settings,
-        root=None,
-        record_shards=1,
-        inference_batch=1,
-        part=None,
-        redo=False,
-        prune=False,
-        dry_run=False,
-        photo_seconds=PATIENCE,
-        core_hour_price=CORE_HOUR_PRICE,
-        duplicate_distance=DUPLICATE_DISTANCE,
-    ):
+        patterns: Iterable[str],
+        output: str,
+        settings: Settings,
+        root: str | None = None,
+        record_shards: int = 1,
+        inference_batch: int = 1,
+        part: sources.Slice | None = None,
+        redo: bool = False,
+        prune: bool = False,
+        dry_run: bool = False,
+        photo_seconds: float = PATIENCE,
+        log_photos: bool = False,
+        core_hour_price: float = CORE_HOUR_PRICE,
+        duplicate_distance: int = DUPLICATE_DISTANCE,
+    ) -> "Job":
         """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
         patterns = tuple(sources.absolute(p) for p in patterns)
         root = sources.absolute(root).rstrip("/") if root else sources.library_root(patterns)
@@ -106,23 +111,24 @@ class Job:
             prune=prune,
             dry_run=dry_run,
             photo_seconds=photo_seconds,
+            log_photos=log_photos,
             core_hour_price=core_hour_price,
             duplicate_distance=duplicate_distance,
         )
 
     @property
-    def rules(self):
+    def rules(self) -> manifest.Rules:
         """How earlier records are judged."""
         return manifest.Rules(
             self.fingerprint, self.settings.max_artifact_score, self.redo, self.prune, self.duplicate_distance < 0
         )
 
     @property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Of everything that shapes the clips: settings, code version, networks. Raises ModelError for missing ones."""
         return self.settings.fingerprint(beam_pipeline.__version__, registry.digest(self.settings.models))
 
-    def about(self):
+    def about(self) -> dict[str, Any]:
         """What summary.json says of the run itself: no absolute path, which could name a user."""
         return {
             "fingerprint": self.fingerprint,
@@ -133,7 +139,7 @@ class Job:
         }
 
 
-def versions():
+def versions() -> dict[str, str]:
     """{package: version} of what shapes pixels and records."""
     import importlib.metadata
     import platform

@@ -1,11 +1,12 @@
 """The whole flow on one page.
 
-    patterns -> PhotoRef -> Photo -> Perception -> Scene -> Shot -> Clip -> Candidate
-             list, triage, decode   infer, repair  mesh   trajectory  render  write
-             keep best                                    + framing, score
+    patterns -> PhotoRef -> bytes -> Photo -> Perception -> Scene -> Shot -> Clip -> Candidate
+             list, triage, read    decode  infer, repair  mesh   trajectory  render  write
+             keep best                                           + framing, score
 
-Triage joins the listing with the records of earlier runs and lets through what needs work; of near-duplicates the best is kept;
-decoded photos are assessed before any network runs. Everything from decode to write is one fused stage: a pixel never crosses a
+Triage joins the listing with the records of earlier runs and lets through what needs work; what was touched is read, and compared
+with what it was; of near-duplicates the best is kept;
+decoded photos are assessed before any network runs. Everything from read to write is one fused stage: a pixel never crosses a
 shuffle, only names and records do. A photo that ends early, as a Rejection or a Failure, rides along to the same sinks.
 """
 
@@ -30,16 +31,18 @@ from transforms.trajectory import Shoot
 class Animate(beam.PTransform):
     """PhotoRefs to Outcomes: one chain of ParDos that runners fuse into one stage."""
 
-    def __init__(self, job, journal=None):
+    def __init__(self, job):
         super().__init__()
-        self.job, self.journal = job, journal
+        self.job = job
 
     def expand(self, refs):
         job, settings, fingerprint = self.job, self.job.settings, self.job.fingerprint
         shots = (
             refs
             | "Depart" >> beam.Map(depart, fingerprint)
-            | Decode(sources.read_bytes, settings.max_megapixels, settings.min_side)
+            | sources.Read()
+            | "Digest" >> beam.Map(sources.with_digest)
+            | Decode(settings.max_megapixels, settings.min_side, job.photo_seconds)
             | Assess(settings)
             | Infer(settings.models, settings.mirror_average, job.inference_batch)
             | Repair()
@@ -55,7 +58,7 @@ class Animate(beam.PTransform):
                 | Render(settings.fps, settings.format, settings.renderer, job.photo_seconds)
                 | sinks.WriteClip(job.output, fingerprint, settings.fps, settings.format)
             )
-        return ended | "Arrive" >> beam.Map(arrive, self.journal).with_output_types(Outcome)
+        return ended | "Arrive" >> beam.Map(arrive).with_output_types(Outcome)
 
 
 def depart(ref, fingerprint):
@@ -63,13 +66,11 @@ def depart(ref, fingerprint):
     return InFlight(ref, fingerprint, None, (("glimpse", ref.glimpse.cpu_seconds),) if ref.glimpse else ())
 
 
-def arrive(element, journal):
-    """The Outcome of an element at the end of the rail, with its costs; noted for the progress display where there is one."""
+def arrive(element):
+    """The Outcome of an element at the end of the rail, with its costs."""
     outcome = element
     if isinstance(element, InFlight):
-        outcome = dataclasses.replace(element.value, cpu_seconds=dict(element.cpu_seconds))
-    if journal:
-        progress.note(journal, type(outcome).__name__)
+        outcome = dataclasses.replace(element.value, cpu_seconds=dict(element.cpu_seconds), peak_mb=dict(element.peak_mb))
     return outcome
 
 
@@ -81,19 +82,28 @@ def build(pipeline, job, journal=None):
       job: options.Job.
       journal: path of the progress journal, local runs only.
     """
-    photos = pipeline | "ListPhotos" >> sources.ListPhotos(job.patterns, job.root, job.output, job.part)
+    listing = sources.Listing(job.root, job.output, job.part, strict=job.prune)
+    photos = pipeline | "ListPhotos" >> sources.ListPhotos(job.patterns, listing)
     earlier = pipeline | "ReadRecords" >> (beam.Create([]) if job.dry_run else manifest.ReadRecords(job.output))
     known = (photos, earlier) | "Triage" >> manifest.Triage(job.rules)
-    work, duplicates = known.work, ()
+    touched = known.touched | "Compare" >> manifest.Compare(sources.read_photo, sources.digest)
+    kept = (known.kept, touched.kept) | "Kept" >> beam.Flatten()
+    work, duplicates = (known.work, touched.work) | "Work" >> beam.Flatten(), ()
     if job.duplicate_distance >= 0:
-        candidates = known.kept | "Clips" >> beam.Filter(lambda outcome: isinstance(outcome, Candidate))
-        best = (known.work, candidates) | "KeepBest" >> bursts.KeepBest(
-            sources.read_bytes, job.settings.max_megapixels, job.duplicate_distance, job.fingerprint
+        candidates = kept | "Clips" >> beam.Filter(lambda outcome: isinstance(outcome, Candidate))
+        best = (work, candidates) | "KeepBest" >> bursts.KeepBest(
+            sources.read_photo,
+            sources.digest,
+            job.settings.max_megapixels,
+            job.duplicate_distance,
+            job.fingerprint,
+            job.photo_seconds,
         )
         work, duplicates = best["kept"], (best[bursts.DUPLICATES],)
-    new = (work | "Animate" >> Animate(job, journal), *duplicates) | "New" >> beam.Flatten()
-    outcomes = (new, known.kept, known.unlisted) | "AllRecords" >> beam.Flatten()
+    new = (work | "Animate" >> Animate(job), *duplicates) | "New" >> beam.Flatten()
+    new = new | "Tell" >> beam.Map(progress.tell, journal, job.log_photos).with_output_types(Outcome)
+    outcomes = (new, kept, known.unlisted) | "AllRecords" >> beam.Flatten()
     folders = manifest.FOLDERS | ({Scored: "scored"} if job.dry_run else {})
     written = outcomes | "WriteRecords" >> sinks.WriteRecords(job.output, job.record_shards, folders)
     (known.files, outcomes, written) | "DeleteSuperseded" >> manifest.DeleteSuperseded(job.output)
-    (new, known.kept) | "WriteSummary" >> sinks.WriteSummary(job.output, job.about())
+    (new, kept) | "WriteSummary" >> sinks.WriteSummary(job.output, job.about())

@@ -1,15 +1,22 @@
-"""What a terminal sees of a local run: workers note each photo's end in a journal, the launcher counts its lines.
+"""What a run says while it goes on: a line of JSON for each photo, and on a terminal how many there were.
+
+The terminal's line follows a journal in which workers note each photo's end and the launcher counts lines.
 
 Beam's local runner tells its metrics only when all is over. A line of a few bytes, appended, arrives whole on every
 local file system, whichever process writes it. Repeated bundles count twice: it is a display, never a record.
 """
 
+import json
+import logging
 import os
 import sys
 import tempfile
 import threading
 import time
 
+from transforms.elements import Failure, Rejection
+
+LOG = logging.getLogger("cinematic_photos")
 KINDS = {"Candidate": "clips", "Rejection": "rejected", "Failure": "failed"}
 PERIOD = 1.0  # seconds between two looks
 
@@ -21,6 +28,25 @@ def note(journal, kind):
         os.write(handle, f"{kind}\n".encode())
     finally:
         os.close(handle)
+
+
+def line(outcome):
+    """A photo's end as a line of JSON. Of its path nothing: records tell it to those who may know."""
+    told = {"photo_id": outcome.photo_id, "result": type(outcome).__name__.lower()}
+    if isinstance(outcome, Rejection | Failure):
+        told |= {"stage": outcome.stage, "reason": outcome.reason, "detail": outcome.detail}
+    return json.dumps(told | {"cpu_seconds": round(sum(outcome.cpu_seconds.values()), 3)})
+
+
+def tell(outcome, journal=None, on_stderr=False):
+    """An Outcome as it is, told: to the log (failures as warnings) or, of a local run that is asked to, on the standard error."""
+    if journal:
+        note(journal, type(outcome).__name__)
+    if on_stderr:
+        os.write(sys.stderr.fileno(), f"{line(outcome)}\n".encode())  # at once: lines of several processes do not mix
+    else:
+        LOG.log(logging.WARNING if isinstance(outcome, Failure) else logging.INFO, line(outcome))
+    return outcome
 
 
 class Display:

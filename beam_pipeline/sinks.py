@@ -2,16 +2,16 @@
 
 import dataclasses
 import json
+import operator
 import posixpath
+import re
 import shutil
-import uuid
 from pathlib import Path
 
 import apache_beam as beam
 import pyarrow
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
+from beam_pipeline import storage
 from beam_pipeline.manifest import FOLDERS
 from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection, Scored
 from transforms.stage import Stage
@@ -41,7 +41,8 @@ _MEASURES = {
     "window_share": (_REAL, False),
     "evaluations": (_INT, False),
 }
-_NAMED = {name: (_TEXT, False) for name in ("photo_id", "path", "version", "fingerprint")}
+_NAMED = {name: (_TEXT, name == "digest") for name in ("photo_id", "path", "version", "digest", "fingerprint")}
+_SPENT = {name: (COSTS, False) for name in ("cpu_seconds", "peak_mb")}
 # Column by column as docs/output.md tells them; a test holds each against its dataclass.
 SCHEMAS = {
     Candidate: _schema(
@@ -56,43 +57,33 @@ SCHEMAS = {
         phash=(_TEXT, True),
         sharpness=(_REAL, True),
         **_MEASURES,
-        cpu_seconds=(COSTS, False),
+        **_SPENT,
     ),
-    Scored: _schema(**_NAMED, **_MEASURES, cpu_seconds=(COSTS, False)),
+    Scored: _schema(**_NAMED, **_MEASURES, **_SPENT),
     Rejection: _schema(
         **_NAMED,
         stage=(_TEXT, False),
         reason=(_TEXT, False),
         detail=(_TEXT, False),
         artifact_score=(_REAL, True),
-        cpu_seconds=(COSTS, False),
+        **_SPENT,
     ),
-    Failure: _schema(**_NAMED, stage=(_TEXT, False), reason=(_TEXT, False), detail=(_TEXT, False), cpu_seconds=(COSTS, False)),
+    Failure: _schema(**_NAMED, stage=(_TEXT, False), reason=(_TEXT, False), detail=(_TEXT, False), **_SPENT),
 }
 
 
-def write_file(path, data):
-    """Writes bytes so that the name appears with its whole content or not at all. Raises OSError or BeamIOError."""
-    if "://" in path:  # an object store shows an object once it is whole; a rename there would be a second upload
-        with FileSystems.create(path, mime_type="application/octet-stream") as file:
-            file.write(data)
-        return
-    temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-    try:
-        with FileSystems.create(temporary) as file:
-            file.write(data)
-        FileSystems.rename([temporary], [path])
-    except BaseException:
-        if FileSystems.exists(temporary):
-            FileSystems.delete([temporary])
-        raise
-
-
 def sweep(output):
-    """Deletes what a killed run left behind in a local output folder: half-written files, Beam's folders of half-written records.
+    """Deletes what a killed run left behind in an output folder: half-written files, Beam's folders of half-written records.
 
-    Only for the start of a run: two at once into one folder are not meant to be.
+    Only for the start of a run: two at once into one folder are not meant to be. A bucket shows no half-written clips.
     """
+    if storage.in_bucket(output):
+        for kind in (*FOLDERS.values(), "scored"):
+            folder = posixpath.join(output, kind)
+            for file in storage.walk(folder):
+                if file.uri.startswith(f"{folder}/beam-temp-"):
+                    storage.delete(file.uri)
+        return
     for path in Path(output).glob("clips/*/*.tmp"):
         path.unlink()
     for folder in (*FOLDERS.values(), "scored"):
@@ -111,14 +102,15 @@ def write_clip(output, fingerprint, fps, format, ref, clip):
     """Writes a Clip's files, then returns its Candidate, still without costs. Raises Failed where they cannot be written."""
     names = {ending: clip_name(ref.photo_id, fingerprint, ending) for ending in (f".{format}", ".jpg")}
     try:
-        write_file(posixpath.join(output, names[".jpg"]), clip.poster)
-        write_file(posixpath.join(output, names[f".{format}"]), clip.video)
-    except (OSError, BeamIOError) as error:  # its text would carry the absolute path
+        storage.write(posixpath.join(output, names[".jpg"]), clip.poster, clip.capture_time)
+        storage.write(posixpath.join(output, names[f".{format}"]), clip.video, clip.capture_time)
+    except OSError as error:  # its text would carry the absolute path
         raise Failed(FailReason.UNWRITABLE, f"The clip cannot be written ({type(error).__name__}).") from error
     return Candidate(
         photo_id=ref.photo_id,
         path=ref.path,
         version=ref.version,
+        digest=ref.digest,
         fingerprint=fingerprint,
         clip=names[f".{format}"],
         poster=names[".jpg"],
@@ -144,16 +136,15 @@ class WriteClip(Stage):
 def row(record):
     """A record as the dict that Parquet takes; maps become lists of pairs."""
     fields = dataclasses.asdict(record)
-    fields["cpu_seconds"] = list(fields["cpu_seconds"].items())
-    return fields
+    return fields | {name: list(fields[name].items()) for name in _SPENT}
 
 
 def delete_other_shards(folder, shards, written):
     """Deletes records that an earlier run left in another number of files, once `written` are there; those it replaced."""
-    found = [f.path for f in FileSystems.match([posixpath.join(folder, "part-*.parquet")])[0].metadata_list]
-    for path in found:
-        if not path.endswith(f"-of-{shards:05d}.parquet"):
-            FileSystems.delete([path])
+    for file in storage.scan(folder)[1]:
+        if re.fullmatch(r"part-\d+-of-\d+\.parquet", posixpath.basename(file.uri)):
+            if not file.uri.endswith(f"-of-{shards:05d}.parquet"):
+                storage.delete(file.uri)
     return written
 
 
@@ -192,7 +183,7 @@ class WriteRecords(beam.PTransform):
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """Counts and CPU seconds of outcomes; `plus` is commutative and associative."""
+    """Counts, CPU seconds and peaks of memory of outcomes; `plus` is commutative and associative."""
 
     candidates: int = 0
     rejected: tuple[tuple[str, int], ...] = ()
@@ -200,22 +191,23 @@ class Totals:
     skipped: int = 0
     scored: int = 0
     cpu_seconds: tuple[tuple[str, float], ...] = ()
+    peak_mb: tuple[tuple[str, float], ...] = ()
 
     @staticmethod
     def of(outcome):
-        costs = tuple(sorted(outcome.cpu_seconds.items()))
+        costs = {name: tuple(sorted(getattr(outcome, name).items())) for name in _SPENT}
         if isinstance(outcome, Candidate):
-            return Totals(candidates=1, cpu_seconds=costs)
+            return Totals(candidates=1, **costs)
         if isinstance(outcome, Scored):
-            return Totals(scored=1, cpu_seconds=costs)
+            return Totals(scored=1, **costs)
         name = "rejected" if isinstance(outcome, Rejection) else "failures"
-        return Totals(cpu_seconds=costs, **{name: ((outcome.reason, 1),)})
+        return Totals(**costs, **{name: ((outcome.reason, 1),)})
 
     def plus(self, other):
-        def added(a, b):
+        def added(a, b, two=operator.add):
             total = dict(a)
             for key, value in b:
-                total[key] = total.get(key, 0) + value
+                total[key] = two(total[key], value) if key in total else value
             return tuple(sorted(total.items()))
 
         return Totals(
@@ -225,6 +217,7 @@ class Totals:
             self.skipped + other.skipped,
             self.scored + other.scored,
             added(self.cpu_seconds, other.cpu_seconds),
+            added(self.peak_mb, other.peak_mb, max),
         )
 
     def summary(self):
@@ -241,6 +234,7 @@ class Totals:
             "rejected_by_reason": rejected,
             "failures_by_reason": failures,
             "cpu_seconds": costs | {"total": round(sum(costs.values()), 3)},
+            "peak_mb": {stage: round(megabytes) for stage, megabytes in self.peak_mb},
         }
 
 
@@ -271,8 +265,12 @@ def readable(summary):
         lines += [f"| {kind}: {reason} | {n} |" for reason, n in sorted(summary.get(f"{kind}_by_reason", {}).items())]
     worked = summary["photos"] - summary["skipped"]
     price = summary["core_hour_price"]
-    lines += ["", "| stage | CPU s | a photo worked on |", "|---|---|---|"]
-    lines += [f"| {stage} | {spent:.1f} | {spent / max(worked, 1):.3f} |" for stage, spent in summary["cpu_seconds"].items()]
+    lines += ["", "| stage | CPU s | a photo worked on | MB, at most, of its process |", "|---|---|---|---|"]
+    peaks = summary["peak_mb"]
+    lines += [
+        f"| {stage} | {spent:.1f} | {spent / max(worked, 1):.3f} | {peaks.get(stage, '')} |"
+        for stage, spent in summary["cpu_seconds"].items()
+    ]
     cost = summary["cpu_seconds"]["total"] / max(worked, 1) / 3600 * price * 1000
     lines += ["", f"A thousand photos like these cost {cost:.3g} at {price:g} a core hour, if all cores are busy."]
     lines += ["", f"Configuration {summary['fingerprint']}, cinematic-photos {summary['versions']['cinematic-photos']}.", ""]
@@ -291,8 +289,8 @@ class WriteSummary(beam.PTransform):
 
         def write(totals, output, about):
             summary = totals.summary() | about
-            write_file(posixpath.join(output, "summary.md"), readable(summary).encode())
-            write_file(posixpath.join(output, "summary.json"), (json.dumps(summary, indent=2) + "\n").encode())
+            storage.write(posixpath.join(output, "summary.md"), readable(summary).encode())
+            storage.write(posixpath.join(output, "summary.json"), (json.dumps(summary, indent=2) + "\n").encode())
 
         totals = new | "Of new" >> beam.Map(Totals.of), kept | "Of kept" >> beam.Map(lambda _: Totals(skipped=1))
         return (

@@ -23,7 +23,7 @@ from renderer import canvas
 from renderer.camera import AT_REST
 from renderer.stretch import ARTIFACT_STRETCH
 from renderer.studio import Studio
-from transforms import baselines, decode, infer, mesh, repair, trajectory
+from transforms import baselines, infer, mesh, picture, repair, trajectory
 from transforms.artifacts import FRAMES, ArtifactMeter, mean_tears, padded_regions, region_areas, tears_of
 from transforms.elements import Failed, Rejected
 from transforms.framing import cells_of
@@ -70,10 +70,10 @@ def main():
     settings = Settings()
     networks, studio = Networks(dict.fromkeys(ROLES, BUILTIN)), Studio("gl")
     rows, pairs, refused, counted = [], [], collections.Counter(), 0
-    uris = sorted({os.fsdecode(uri) for pattern in args.photos for uri, *_ in sources.list_photos(pattern)})
+    uris = sorted({file.uri for pattern in args.photos for file in sources.list_photos(pattern)})
     for number, uri in enumerate(uris):
         try:
-            photo = decode.decode(sources.read_bytes(uri), settings.max_megapixels, settings.min_side)
+            photo = picture.decode(sources.read_bytes(uri), settings.max_megapixels, settings.min_side)
             (perception,) = infer.infer(networks, [photo])
             scene = mesh.build_scene(repair.repair(perception))
             start = time.process_time()

@@ -1,6 +1,7 @@
 """Colour for video, and frames to an H.264 MP4 (PyAV, libx264), other formats, and a JPEG, all in memory."""
 
 import io
+import os
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -121,6 +122,7 @@ def _codec(format, count):
         x264 = {"preset": PRESET, "crf": CRF, "x264-params": X264_PARAMETERS}
         return "libx264", x264, {"moov_size": str(index), "fflags": "+bitexact"}
     if "libsvtav1" in av.codecs_available:
+        os.environ.setdefault("SVT_LOG", "1")  # errors alone: it greets each film with twenty lines otherwise
         return "libsvtav1", {"preset": AV1_PRESET, "crf": AV1_CRF, "svtav1-params": "lp=1"}, {"fflags": "+bitexact"}
     return "libvpx-vp9", {"deadline": "good", "cpu-used": "4", "crf": VP9_CRF, "b:v": "0"}, {"fflags": "+bitexact"}
 

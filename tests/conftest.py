@@ -1,5 +1,6 @@
 """Shared photos, and one real run of the main job that many tests look at."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,15 @@ SMALL = ("--width", 240, "--seconds", 0.5, "--fps", 30)  # fifteen frames that d
 RUN_TIMEOUT = 420  # seconds; Beam's local runner has no recovery, a killed worker would hang the tests
 
 
-def command(*arguments, timeout=RUN_TIMEOUT, **options):
-    """Runs the public command line as a user would; returns the CompletedProcess with its texts."""
+def command(*arguments, timeout=RUN_TIMEOUT, environment=None, **options):
+    """Runs the public command line as a user would, with more environment; returns the CompletedProcess with its texts."""
     return subprocess.run(
-        [sys.executable, "-m", "beam_pipeline", *map(str, arguments)], capture_output=True, text=True, timeout=timeout, **options
+        [sys.executable, "-m", "beam_pipeline", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=os.environ | (environment or {}),
+        **options,
     )
 
 

@@ -6,49 +6,66 @@ library is, and where it is not (ten thousand copies of one picture) it is walke
 """
 
 import dataclasses
+import functools
 import heapq
-import io
 import time
-import warnings
 
 import apache_beam as beam
+import cv2
 import imagehash
 import numpy as np
-import pillow_heif
 from PIL import Image
 from skimage.measure import blur_effect
 
-from transforms.decode import FORMATS, read_capture_time
+from transforms import picture
+from transforms.decode import guard, guarded
 from transforms.elements import Failed, Glimpse, PhotoRef, Rejection, RejectReason
 
 SIDE = 256  # pixels, of what is compared
 COMPARED = 512  # photos of a group that may be the one that is kept; a burst has a tenth of them
 DISTANCE = 8  # of 64 bits: phash of re-saved copies differs by 0 to 4, of frames of a burst by 0 to 12, of others by some 32
+RESIDUAL = 64  # pixels a side, at which the spectral residual is taken, as its authors do
 SMALLEST = 16  # pixels, of a side whose blur can be told: the measure's window is 11
 MINUTE = "%Y-%m-%dT%H:%M"
 
 
-def glimpse(data, max_megapixels):
-    """Glimpse of a file's bytes; None where there is nothing to compare, which decoding will say more of."""
-    start = time.thread_time()
-    pillow_heif.register_heif_opener()
+def sharpness(pixels):
+    """In [0, 1], of (h, w) uint8 luma; 0 where there is too little to tell."""
+    return 1.0 - float(blur_effect(pixels)) if min(pixels.shape) > SMALLEST and np.ptp(pixels) else 0.0
+
+
+def salient_part(pixels):
+    """The part of (h, w) uint8 luma, half as high and half as wide, that holds most of what stands out.
+
+    By the spectral residual (Hou and Zhang 2007), before any network runs: of two frames the one whose subject is sharp
+    is better than the one whose background is.
+    """
+    height, width = pixels.shape
+    spectrum = np.fft.fft2(cv2.resize(pixels, (RESIDUAL, RESIDUAL), interpolation=cv2.INTER_AREA).astype(np.float64))
+    logs = np.log(np.abs(spectrum) + 1e-9)
+    residual = logs - cv2.blur(logs, (3, 3), borderType=cv2.BORDER_REFLECT)
+    standing_out = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+    held = cv2.boxFilter(standing_out, -1, (RESIDUAL // 2,) * 2, borderType=cv2.BORDER_CONSTANT)
+    inside = held[RESIDUAL // 4 : -RESIDUAL // 4, RESIDUAL // 4 : -RESIDUAL // 4]  # parts that do not reach beyond the picture
+    y, x = np.unravel_index(inside.argmax(), inside.shape)
+    top, left = round(y / RESIDUAL * height), round(x / RESIDUAL * width)
+    return pixels[top : top + height // 2, left : left + width // 2]
+
+
+def glimpse(child, data, max_megapixels):
+    """Glimpse of a file's bytes, read in a decoding child; None where there is nothing to compare."""
+    start = time.thread_time() + child.cpu_seconds
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            if image.width * image.height > max_megapixels * 1e6 or getattr(image, "is_animated", False):
-                return None
-            taken = read_capture_time(image.getexif())
-            image.draft("L", (SIDE, SIDE))
-            small = image.convert("L")
-            small.thumbnail((SIDE, SIDE))
-    # Hostile bytes raise whatever a parser trips over; here it only means that the photo is compared with none.
-    except Exception:
+        seen = guarded(child, picture.shrink, data, max_megapixels, SIDE)
+    except Failed:
+        seen = None
+    if seen is None:
         return None
-    pixels = np.asarray(small)
-    sharp = 1.0 - float(blur_effect(pixels)) if min(pixels.shape) > SMALLEST and np.ptp(pixels) else 0.0
+    pixels, taken = seen
+    sharp = (sharpness(pixels) + sharpness(salient_part(pixels))) / 2
     minute = taken.strftime(MINUTE) if taken else None
-    return Glimpse(str(imagehash.phash(small)), sharp, minute, time.thread_time() - start)
+    phash = str(imagehash.phash(Image.fromarray(pixels)))
+    return Glimpse(phash, sharp, minute, time.thread_time() + child.cpu_seconds - start)
 
 
 def distance(one, other):
@@ -102,6 +119,7 @@ def choose(members, limit, fingerprint):
             photo_id=member.photo_id,
             path=member.ref.path,
             version=member.ref.version,
+            digest=member.ref.digest,
             fingerprint=fingerprint,
             stage="bursts",
             reason=str(RejectReason.NEAR_DUPLICATE),
@@ -112,20 +130,33 @@ def choose(members, limit, fingerprint):
 
 
 class Glance(beam.DoFn):
-    """PhotoRef to the same with its Glimpse, where there is one. `read(uri)` gives the file's bytes or raises Failed."""
+    """PhotoRef to the same with its Glimpse, where there is one, and the digest of its bytes.
 
-    def __init__(self, read, max_megapixels):
-        self.read, self.max_megapixels = read, max_megapixels
+    Args:
+      read: `read(ref)` gives the file's bytes or raises Failed.
+      digest: `digest(bytes)` is what records hold.
+      max_megapixels: see `transforms.picture`.
+      open_child: gives the decoding child.
+    """
+
+    def __init__(self, read, digest, max_megapixels, open_child):
+        self.read, self.digest, self.max_megapixels = read, digest, max_megapixels
+        self.open_child, self.child = open_child, None
         self.cpu = beam.metrics.Metrics.distribution("cinematic", "glimpse_cpu_ms")
+
+    def setup(self):
+        self.child = self.open_child()
 
     def process(self, ref):
         try:
-            found = glimpse(self.read(ref.uri), self.max_megapixels)
-        except Failed:  # decoding reads it again, and says why it cannot
-            found = None
+            data = self.read(ref)
+        except Failed:  # what reads it again says why it cannot
+            yield ref
+            return
+        found = glimpse(self.child, data, self.max_megapixels)
         if found:
             self.cpu.update(round(1000 * found.cpu_seconds))
-        yield dataclasses.replace(ref, glimpse=found)
+        yield dataclasses.replace(ref, glimpse=found, digest=self.digest(data))
 
 
 ALONE, DUPLICATES = "alone", "duplicates"  # outputs beside the photos that are kept
@@ -134,9 +165,10 @@ ALONE, DUPLICATES = "alone", "duplicates"  # outputs beside the photos that are 
 class KeepBest(beam.PTransform):
     """(new PhotoRefs, Candidates of earlier nights) to {"kept": new PhotoRefs worth a clip, "duplicates": Rejections}."""
 
-    def __init__(self, read, max_megapixels, limit, fingerprint):
+    def __init__(self, read, digest, max_megapixels, limit, fingerprint, seconds=None):
         super().__init__()
-        self.read, self.max_megapixels, self.limit, self.fingerprint = read, max_megapixels, limit, fingerprint
+        self.glance = Glance(read, digest, max_megapixels, functools.partial(guard, max_megapixels, seconds))
+        self.limit, self.fingerprint = limit, fingerprint
 
     def expand(self, inputs):
         new, candidates = inputs
@@ -153,7 +185,7 @@ class KeepBest(beam.PTransform):
             for value in choose(group[1], limit, fingerprint):
                 yield value if isinstance(value, PhotoRef) else beam.pvalue.TaggedOutput(DUPLICATES, value)
 
-        glimpsed = new | "Glance" >> beam.ParDo(Glance(self.read, self.max_megapixels))
+        glimpsed = new | "Glance" >> beam.ParDo(self.glance)
         parts = glimpsed | "Part" >> beam.FlatMap(part).with_outputs(ALONE, main="grouped")
         picked = (
             (parts.grouped, candidates | "Known" >> beam.FlatMap(known))

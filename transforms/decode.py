@@ -1,126 +1,42 @@
-"""Photo bytes, whatever camera or program wrote them, to upright sRGB pixels."""
+"""A photo's bytes to pixels, in a child process: what crashes, hangs or eats memory on hostile bytes costs that photo alone."""
 
-import io
-import math
-from datetime import datetime
+import functools
 
-import numpy as np
-import pillow_heif
-from PIL import ExifTags, Image, ImageCms, ImageOps
-
-from renderer.camera import DEFAULT_FOV
-from transforms.elements import Failed, FailReason, Photo, Rejected, RejectReason
+from renderer.child import Child, ChildCrashed, ChildTimeout
+from transforms import picture
+from transforms.elements import Failed, FailReason
 from transforms.stage import Stage
 
-FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "GIF", "TIFF", "BMP")  # JPEG opens MPO, too
-FOV_RANGE = (math.radians(12), math.radians(110))  # 170 mm to 13 mm: beyond it EXIF is as likely wrong as right
-FULL_FRAME_MM = 36.0  # long side of the film that EXIF's 35 mm equivalent refers to
+# What decoding may take. Measured: 27 bytes a pixel of a 32-bit TIFF, 25 of RGBA, 18 of JPEG, with the file itself.
+BYTES_PER_PIXEL = 32
+BYTES_ANYWAY = 1 << 30  # for a file of 512 MiB that is a photo in disguise (choice)
 
 
-def read_capture_time(exif):
-    """datetime of EXIF's DateTimeOriginal, aware where OffsetTimeOriginal is there; None where it is not a time."""
-    details = exif.get_ifd(ExifTags.IFD.Exif)
-    text = details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
+@functools.cache
+def guard(max_megapixels, seconds=None):
+    """The Child that reads photos for this process, all threads and stages alike. `seconds` that a photo may take."""
+    return Child("decoding", seconds, BYTES_ANYWAY + round(BYTES_PER_PIXEL * max_megapixels * 1e6))
+
+
+def guarded(child, function, *arguments):
+    """What a function of `transforms.picture` returns or raises in the child; Failed as well where the child came to harm."""
     try:
-        time = datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-    except ValueError:
-        return None
-    try:
-        offset = datetime.strptime(str(details.get(ExifTags.Base.OffsetTimeOriginal)).strip("\0 "), "%z").tzinfo
-    except ValueError:
-        return time
-    return time.replace(tzinfo=offset)
-
-
-def read_fov(exif):
-    """Radians across the long side from EXIF's 35 mm equivalent focal length, or the default where it is silent or odd."""
-    try:
-        focal = float(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm) or 0)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return DEFAULT_FOV
-    if not focal > 0:
-        return DEFAULT_FOV
-    fov = 2 * math.atan(FULL_FRAME_MM / 2 / focal)
-    return fov if FOV_RANGE[0] <= fov <= FOV_RANGE[1] else DEFAULT_FOV
-
-
-def to_srgb(image):
-    """An upright PIL image of any mode to (h, w, 3) uint8 sRGB; transparency is laid on white."""
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        values = np.asarray(image, np.float32)
-        if image.mode == "F":  # floats from 0 to 1 by custom, else in steps of 8 or 16 bits
-            white = next((top for top in (1.0, 255.0) if values.max() <= top), 65535.0)
-        else:  # 16-bit greys come as I;16 or, from some files, as I
-            white = 65535.0
-        image = Image.fromarray((np.clip(values / white, 0, 1) * 255 + 0.5).astype(np.uint8))
-    if image.mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-    profile = image.info.get("icc_profile")
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image).convert("RGB")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            image = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a profile of another colour model than the pixels, or a broken one: every viewer ignores it, too
-    return np.asarray(image.convert("RGB"))
-
-
-def decode(data, max_megapixels, min_side):
-    """Decodes a photo.
-
-    Args:
-      data: bytes of the file.
-      max_megapixels: refused above it, from the header, before any pixel is decoded.
-      min_side: pixels; below it the photo is rejected.
-
-    Returns:
-      Photo. Of the metadata it keeps the capture time, the field of view, and whether a camera is named.
-
-    Raises:
-      Failed: unreadable, unsupported, or too large.
-      Rejected: too small, or animated.
-    """
-    pillow_heif.register_heif_opener()
-    Image.MAX_IMAGE_PIXELS = None  # our own bound, below, is typed and tunable
-    if not data:
-        raise Failed(FailReason.UNREADABLE, "The file is empty.")
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    # A parser fed with hostile bytes raises whatever it trips over: OSError, SyntaxError, struct.error, KeyError...
-    except Exception as error:
-        raise Failed(FailReason.UNSUPPORTED, f"No photo format is recognised ({type(error).__name__}).") from error
-    width, height = image.size
-    if width * height > max_megapixels * 1e6:
-        raise Failed(FailReason.TOO_LARGE, f"{width}x{height} pixels are above {max_megapixels:g} megapixels.")
-    if min(width, height) < min_side:
-        raise Rejected(RejectReason.TOO_SMALL, f"{width}x{height} pixels, the short side is below {min_side}.")
-    try:
-        if image.format in ("GIF", "WEBP", "PNG") and getattr(image, "is_animated", False):
-            raise Rejected(RejectReason.ANIMATED, f"The file is an animation of {image.n_frames} pictures.")
-        image.load()
-    except Rejected:
-        raise
-    except Exception as error:
-        raise Failed(FailReason.UNREADABLE, f"The pixels cannot be decoded ({type(error).__name__}).") from error
-    try:
-        exif = image.getexif()
-        fov, capture_time = read_fov(exif), read_capture_time(exif)
-        from_camera = bool(exif.get(ExifTags.Base.Make) or exif.get(ExifTags.Base.Model))
-        upright = ImageOps.exif_transpose(image)
-    except Exception:  # broken metadata around good pixels: the photo is worth more than its EXIF
-        fov, capture_time, from_camera, upright = DEFAULT_FOV, None, False, image
-    try:
-        rgb = to_srgb(upright)
-    except Exception as error:
-        raise Failed(FailReason.UNREADABLE, f"The colours cannot be converted ({type(error).__name__}).") from error
-    return Photo(rgb=rgb, fov=fov, capture_time=capture_time, from_camera=from_camera)
+        return child.ask(function, *arguments)
+    except ChildCrashed as error:
+        raise Failed(FailReason.CRASHED, str(error)) from error
+    except ChildTimeout as error:
+        raise Failed(FailReason.TIMEOUT, str(error)) from error
+    except MemoryError as error:
+        raise Failed(FailReason.TOO_LARGE, f"Decoding wants more than {child.memory / 1e9:.1f} GB of memory.") from error
 
 
 class Decode(Stage):
-    """Reads and decodes: to a Photo. `read(uri)` gives the file's bytes or raises Failed."""
+    """A file's bytes to a Photo. `seconds` that it may take by the clock."""
 
-    def __init__(self, read, max_megapixels, min_side):
-        super().__init__("decode", lambda _, ref, __: decode(read(ref.uri), max_megapixels, min_side))
+    def __init__(self, max_megapixels, min_side, seconds=None):
+        super().__init__(
+            "decode",
+            lambda child, _, data: guarded(child, picture.decode, data, max_megapixels, min_side),
+            open_handle=functools.partial(guard, max_megapixels, seconds),
+            in_child=True,
+        )

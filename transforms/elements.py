@@ -39,8 +39,9 @@ class PhotoRef:
       photo_id: 16 hex digits of the SHA-256 of `path`.
       path: relative to the library's root, with forward slashes; the only name that leaves the pipeline.
       uri: where to read it; never written to any output.
-      version: of its bytes: size and time of change, as the listing tells them.
+      version: of its bytes, as the listing tells: `<size>-<stamp>`, the stamp its generation or time of change.
       glimpse: where one was taken.
+      digest: 16 hex digits of the SHA-256 of its bytes, once they are read.
     """
 
     photo_id: str
@@ -48,6 +49,7 @@ class PhotoRef:
     uri: str
     version: str
     glimpse: Glimpse | None = None
+    digest: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +167,7 @@ class Shot:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A finished clip: `video` and `poster` (JPEG) bytes, the shot's numbers, and the studio's CPU seconds."""
+    """A finished clip: `video` and `poster` (JPEG) bytes, and the shot's numbers."""
 
     video: bytes
     poster: bytes
@@ -174,7 +176,6 @@ class Clip:
     frames: int
     capture_time: datetime | None
     measures: Measures
-    cpu_seconds: float
 
 
 class RejectReason(enum.StrEnum):
@@ -217,17 +218,23 @@ class Rejected(Exception):
       score: the artifact score where there is one.
     """
 
-    def __init__(self, reason, detail, score=None):
-        super().__init__(detail)
+    def __init__(self, reason: RejectReason, detail: str, score: float | None = None) -> None:
+        super().__init__(reason, detail, score)  # as it is made, so that it travels between processes
         self.reason, self.detail, self.score = reason, detail, score
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 class Failed(Exception):
     """Raised by a stage's function: this photo cannot be worked on. `reason` is a FailReason."""
 
-    def __init__(self, reason, detail):
-        super().__init__(detail)
+    def __init__(self, reason: FailReason, detail: str) -> None:
+        super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 # Records. Their columns are those of their parts, from the last to the first: who, then what, then at what cost.
@@ -235,11 +242,12 @@ class Failed(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """Which photo, in which version, under which configuration."""
+    """Which photo, in which version, of which bytes (None where they could not be read), under which configuration."""
 
     photo_id: str
     path: str
     version: str
+    digest: str | None
     fingerprint: str
 
 
@@ -269,9 +277,10 @@ class Ended:
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """CPU seconds by stage."""
+    """By stage: CPU seconds, and MB that the process which ran it had held at most by then."""
 
     cpu_seconds: dict[str, float]
+    peak_mb: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,24 +1,26 @@
 """One pass of the networks over photos, through Beam's RunInference."""
 
-import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 import cv2
+import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from models.registry import Networks
-from transforms.elements import Perception
+from renderer.child import peak_mb
+from transforms.elements import Perception, Photo
 from transforms.stage import InFlight
 
 
-def see(photo, maps):
+def see(photo: Photo, maps: Mapping[str, np.ndarray]) -> Perception:
     """The Perception of a Photo from the networks' {role: maps}: at their own sizes, depth of free scale and shift."""
     people = maps["people"]
     return Perception(photo, maps["depth"], people[..., 1] + people[..., 2], people[..., 2], maps["saliency"])
 
 
-def infer(networks, photos):
+def infer(networks: Networks, photos: Sequence[Photo]) -> list[Perception]:
     """Runs the networks (a `models.registry.Networks`) on a list of Photo. Returns a list of Perception."""
     answers = networks.batch([photo.rgb for photo in photos])
     return [see(photo, maps) for photo, maps in zip(photos, answers, strict=True)]
@@ -55,7 +57,7 @@ class NetworksHandler(ModelHandler):
                 continue
             self.passed.inc()
             self.cpu.update(round(seconds * 1000))
-            yield dataclasses.replace(element, value=next(seen), cpu_seconds=(*element.cpu_seconds, ("infer", seconds)))
+            yield element.after("infer", next(seen), seconds, peak_mb())
 
 
 class Infer(beam.PTransform):

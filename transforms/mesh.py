@@ -5,7 +5,7 @@ import numpy as np
 
 from renderer.camera import Lens
 from renderer.mesh import extrude
-from transforms.elements import Layer, Scene
+from transforms.elements import Layer, Perception, Scene
 from transforms.stage import Stage
 
 RIM = 3  # cells: near surfaces carry their anti-aliased rim along, so that what is stretched is background alone
@@ -17,7 +17,7 @@ def at_vertices(cells):
     return np.maximum.reduce([padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]])
 
 
-def build_scene(perception):
+def build_scene(perception: Perception) -> Scene:
     """Scene of a repaired Perception: one layer that covers the photo."""
     photo = perception.photo
     height, width = photo.rgb.shape[:2]

@@ -3,9 +3,10 @@
 import functools
 
 from renderer import encode
-from renderer.studio import Reel, Studio, StudioCrashed, StudioTimeout
+from renderer.child import ChildCrashed, ChildTimeout
+from renderer.studio import Reel, Studio
 from renderer.texture import resized, texture_size
-from transforms.elements import Clip, Failed, FailReason
+from transforms.elements import Clip, Failed, FailReason, Shot
 from transforms.stage import Stage, shared_handle
 
 
@@ -20,7 +21,7 @@ def reel_of(shot, fps, format="mp4"):
     return Reel(tuple(layers), shot.window, shot.path, shot.width, shot.height, fps, shot.scene.capture_time, format)
 
 
-def render(studio, shot, fps, format="mp4"):
+def render(studio: Studio, shot: Shot, fps: int, format: str = "mp4") -> Clip:
     """Draws and encodes a Shot in a `renderer.studio.Studio`.
 
     Returns:
@@ -33,9 +34,9 @@ def render(studio, shot, fps, format="mp4"):
     """
     try:
         film = studio.film(reel_of(shot, fps, format))
-    except StudioCrashed as error:
+    except ChildCrashed as error:
         raise Failed(FailReason.CRASHED, str(error)) from error
-    except StudioTimeout as error:
+    except ChildTimeout as error:
         raise Failed(FailReason.TIMEOUT, str(error)) from error
     if film.uncovered:
         raise Failed(FailReason.UNCOVERED, f"{film.uncovered} pixels of the clip show no surface.")
@@ -47,7 +48,6 @@ def render(studio, shot, fps, format="mp4"):
         frames=len(shot.path),
         capture_time=shot.scene.capture_time,
         measures=shot.measures,
-        cpu_seconds=film.cpu_seconds,
     )
 
 
@@ -59,5 +59,5 @@ class Render(Stage):
             "render",
             lambda studio, _, shot: render(studio, shot, fps, format),
             open_handle=shared_handle(functools.partial(Studio, renderer, seconds)),
-            elsewhere=lambda clip: clip.cpu_seconds,
+            in_child=True,
         )

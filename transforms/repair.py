@@ -11,12 +11,13 @@ import numpy as np
 
 from models.outlines import mask_on, mend, normalise
 from renderer.mesh import BLOCK, grid_shape
+from transforms.elements import Perception
 from transforms.stage import Stage
 
 GRID = 512  # cells along the long side: one for two or three pixels of a 1080x1440 clip, the finest that pays
 
 
-def repair(perception, trusted_depth=False):
+def repair(perception: Perception, trusted_depth: bool = False) -> Perception:
     """Brings all maps to the mesh's grid and mends the depth.
 
     Args:

@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from transforms.elements import Rejected, RejectReason, Scored
+from transforms.elements import Rejected, RejectReason, Scored, Shot
 from transforms.stage import Stage
 
 
-def accept(shot, max_artifact_score):
+def accept(shot: Shot, max_artifact_score: float) -> Shot:
     """Returns the Shot, or raises Rejected with its score."""
     score = shot.measures.artifact_score
     if score > max_artifact_score:
@@ -27,6 +27,7 @@ def scored(ref, fingerprint, shot):
         photo_id=ref.photo_id,
         path=ref.path,
         version=ref.version,
+        digest=ref.digest,
         fingerprint=fingerprint,
         **dataclasses.asdict(shot.measures),
         cpu_seconds={},

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Callable
 
 from models.registry import ROLES
 from renderer.canvas import RENDERERS
@@ -32,6 +33,11 @@ LIMITS = {  # what is sane at all; outside a value is a slip of the pen
 }
 
 
+def _kind(field: dataclasses.Field) -> Callable[[float], float]:
+    """int or float, of a field with limits."""
+    return int if field.type is int else float
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What a run does to each photo. Equal settings give equal clips."""
@@ -51,28 +57,18 @@ class Settings:
     format: str = "mp4"  # H.264, which plays everywhere; the others for those who ask
     renderer: str = "auto"  # what draws: GL where there is a GPU, else the CPU, which beats software GL by half
     max_megapixels: float = 150.0  # refused from the header; the largest phone sensors give 108 and 200 binned to 50
-    max_elongation: float = (
-        2.5  # long side to short side; above it a photo is a panorama, of which a clip shows a sliver (choice)
-    )
-    min_highlight: float = (
-        30.0  # of 255, 95th percentile of luma: below it a photo is black; 12 on black ones, from 39 on all others
-    )
-    max_shadow: float = (
-        200.0  # of 255, 5th percentile of luma: above it a photo is washed out; from 225 on such, to 187 on others
-    )
-    max_paper: float = (
-        0.4  # share of bright grey beside text: above it a photo is a document; from 0.46 on pages, no photo has both
-    )
-    max_flat: float = (
-        0.42  # share of flat colour: above it what no camera took is a screenshot; from 0.49 on such, 1 photo in 700
-    )
-    max_blur: float = 0.75  # of 1, at 512 pixels: above it a photo is badly blurred; from 0.77 on such, to 0.69 on others
+    max_elongation: float = 2.5  # long side to short side; above it a clip shows a sliver of a panorama (choice)
+    min_highlight: float = 30.0  # of 255, 95th percentile of luma; black photos have 12, all others from 39
+    max_shadow: float = 200.0  # of 255, 5th percentile of luma; washed-out photos have from 225, others to 187
+    max_paper: float = 0.4  # share of bright grey beside text; pages have from 0.46, no photo has both
+    max_flat: float = 0.42  # share of flat colour, no camera named; screenshots have from 0.49, 1 photo in 700 has
+    max_blur: float = 0.75  # of 1, at 512 pixels; badly blurred photos have from 0.77, others to 0.69
     depth_model: str = "builtin"  # or a TF-Hub handle, SavedModel directory or .tflite file, with its adapter
     people_model: str = "builtin"
     saliency_model: str = "builtin"
     mirror_average: bool = False  # the mean of photo and mirror image: steadier maps at twice the price of inference
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.aspect not in ASPECTS and not re.fullmatch(r"[1-9]\d{0,3}:[1-9]\d{0,3}", self.aspect):
             raise ValueError(f"--aspect must be like 3:4 or `original`, got {self.aspect!r}")
         if self.motion not in MOTIONS:
@@ -85,10 +81,10 @@ class Settings:
             if field.name not in LIMITS:
                 continue
             low, high = LIMITS[field.name]
-            if not low <= value <= high or field.type(value) != value:
-                kind = "a whole number" if field.type is int else "a number"
+            if not low <= value <= high or _kind(field)(value) != value:
+                kind = "a whole number" if _kind(field) is int else "a number"
                 raise ValueError(f"--{field.name.replace('_', '-')} must be {kind} from {low:g} to {high:g}, got {value}")
-            object.__setattr__(self, field.name, field.type(value))
+            object.__setattr__(self, field.name, _kind(field)(value))
         if self.width % 2:
             raise ValueError(f"--width must be even, got {self.width}")
         if not 2 <= self.frames <= 3600:
@@ -97,24 +93,24 @@ class Settings:
             raise ValueError(f"--aspect must lie between 1:{MAX_RATIO} and {MAX_RATIO}:1, got {self.aspect}")
 
     @property
-    def models(self):
+    def models(self) -> dict[str, str]:
         """{role: model} as `models.registry` takes it."""
         return {role: getattr(self, f"{role}_model") for role in ROLES}
 
     @property
-    def frames(self):
+    def frames(self) -> int:
         return round(self.seconds * self.fps)
 
-    def _ratio(self):
+    def _ratio(self) -> float:
         across, down = (int(part) for part in self.aspect.split(":"))
         return across / down
 
-    def output_size(self, photo_width, photo_height):
+    def output_size(self, photo_width: int, photo_height: int) -> tuple[int, int]:
         """(width, height) of the clip in pixels: width even, height a multiple of 4, as 4:2:0 planes need."""
         ratio = photo_width / photo_height if self.aspect == "original" else self._ratio()
         return self.width, max(4, round(self.width / ratio / 4) * 4)
 
-    def fingerprint(self, version, model_digest):
+    def fingerprint(self, version: str, model_digest: str) -> str:
         """12 hex digits that change when the settings, the code's version or the networks' bytes do.
 
         The threshold of the artifact score is left out: it decides on clips, it does not shape them.

@@ -18,7 +18,7 @@ from transforms import framing
 from transforms.artifacts import COARSE_STEP, FRAMES, STEP, ArtifactMeter, Tears, padded_regions
 from transforms.elements import Measures, Rejected, RejectReason, Scene, Shot
 from transforms.moves import DIRECTIONS, Gauge, Move, candidates, neighbours, presets
-from transforms.settings import MAX_RATIO
+from transforms.settings import MAX_RATIO, Settings
 from transforms.stage import Stage
 
 FINALISTS = 8  # of the coarse comparison that are measured on the fine copy
@@ -396,7 +396,7 @@ def settle(view, meter, move, parallax, settings):
     return Take(move, amplitude, path, window, share, tears, view.gauge.of_path(path) / window.width)
 
 
-def shoot(scene, settings):
+def shoot(scene: Scene, settings: Settings) -> Shot:
     """Chooses path and frame of a Scene.
 
     Returns:

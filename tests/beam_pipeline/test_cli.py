@@ -11,6 +11,8 @@ from skimage import data
 
 from transforms.trajectory import NEGLIGIBLE
 
+pytestmark = pytest.mark.command
+
 SMALL = ("--width", 240, "--seconds", 0.5)
 
 
@@ -81,14 +83,14 @@ NO_GL = {"LIBGL_DRIVERS_PATH": "/nowhere", "__EGL_VENDOR_LIBRARY_FILENAMES": "/n
 
 
 def test_a_machine_without_gl_is_told_what_to_install_where_gl_is_asked_for(cli, samples, tmp_path):
-    done = cli("run", "--input", samples, "--output", tmp_path, "--renderer", "gl", env=os.environ | NO_GL)
+    done = cli("run", "--input", samples, "--output", tmp_path, "--renderer", "gl", environment=NO_GL)
     assert done.returncode == 2
     assert "apt-get install libegl1 libgl1-mesa-dri libopengl0" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_machine_without_gl_draws_all_the_same(cli, samples, tmp_path):
-    done = cli("render", "--photo", samples / "cat.jpg", "--output", tmp_path / "a.mp4", *SMALL, env=os.environ | NO_GL)
+    done = cli("render", "--photo", samples / "cat.jpg", "--output", tmp_path / "a.mp4", *SMALL, environment=NO_GL)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.mp4").stat().st_size > 1000
 

@@ -41,6 +41,7 @@ def without_costs(output):
     for kind in rows.values():
         for row in kind.values():
             row.pop("cpu_seconds")
+            row.pop("peak_mb")
     return rows
 
 

@@ -10,7 +10,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from beam_pipeline import manifest, sinks
 from beam_pipeline.manifest import Rules, stands, triage
 from tests.beam_pipeline.test_sinks import CANDIDATE, FAILURE, REJECTION
-from transforms.elements import FailReason, PhotoRef
+from transforms.elements import Failed, FailReason, PhotoRef
 
 RULES = Rules(fingerprint="f00", max_artifact_score=1.0)
 FILES = [(CANDIDATE.photo_id, CANDIDATE.clip), (CANDIDATE.photo_id, CANDIDATE.poster)]
@@ -69,8 +69,31 @@ def test_a_known_photo_needs_none():
 
 
 def test_a_changed_photo_is_redone_and_its_files_are_named_for_deletion():
-    ref = listed(CANDIDATE, version="newer")
+    ref = listed(CANDIDATE, version="10-2.5")
     assert parted([ref], [CANDIDATE]) == {"work": [ref], "files": FILES}
+
+
+def test_a_photo_that_was_touched_and_is_as_long_as_before_is_compared_first():
+    ref = listed(CANDIDATE, version="9-2.5")
+    renewed = dataclasses.replace(CANDIDATE, version="9-2.5")
+    assert parted([ref], [CANDIDATE]) == {"touched": [(ref, renewed)], "files": FILES}
+    assert "touched" not in parted([ref], [dataclasses.replace(CANDIDATE, digest=None)])
+    assert "touched" not in parted([ref], [dataclasses.replace(CANDIDATE, fingerprint="f01")])
+
+
+def test_the_record_of_a_touched_photo_stands_where_its_bytes_are_the_same():
+    touched = [(listed(record, version="9-2"), record) for record in (CANDIDATE, REJECTION, FAILURE)]
+    bytes_now = {CANDIDATE.path: CANDIDATE.digest, REJECTION.path: "other"}
+
+    def read(ref):
+        if ref.path not in bytes_now:
+            raise Failed(FailReason.MISSING, "Gone.")
+        return bytes_now[ref.path]
+
+    with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
+        parts = pipeline | beam.Create(touched) | manifest.Compare(read, lambda data: data)
+        assert_that(parts.kept, equal_to([CANDIDATE]), "kept")
+        assert_that(parts.work, equal_to([touched[1][0], touched[2][0]]), "work")
 
 
 def test_redo_lets_no_record_stand():

@@ -8,7 +8,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from beam_pipeline import options, pipeline
 from transforms.settings import Settings
 
-STAGES = ("Decode", "Assess", "Infer", "Repair", "BuildScene", "Shoot", "Accept", "Render", "WriteClip")
+STAGES = ("Read", "Decode", "Assess", "Infer", "Repair", "BuildScene", "Shoot", "Accept", "Render", "WriteClip")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def names(stage):
     return [transform.unique_name for transform in stage.transforms]
 
 
-def test_everything_from_decode_to_write_is_one_stage(stages):
+def test_everything_from_read_to_write_is_one_stage(stages):
     (fused,) = [stage for stage in stages if any("Animate/Decode" in name for name in names(stage))]
     for name in STAGES:
         assert any(f"Animate/{name}" in n for n in names(fused)), f"{name} is not in the stage of Decode"

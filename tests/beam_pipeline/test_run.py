@@ -10,6 +10,8 @@ import pytest
 from PIL import ExifTags, Image
 from skimage import data
 
+pytestmark = pytest.mark.command
+
 SMALL = ("--width", 240, "--seconds", 0.5, "--fps", 30)
 FRAMES, SIZE = 15, (240, 320)
 KINDS = ("candidates", "rejected", "failures")
@@ -58,6 +60,8 @@ def test_the_summary_adds_up(finished):
     assert summary["photos"] == sum(summary[key] for key in ("candidates", "rejected", "failures", "skipped"))
     assert {kind: len(records(output, kind)) for kind in KINDS} == {kind: summary[kind] for kind in KINDS}
     assert {"decode", "infer", "repair", "mesh", "trajectory", "render"} <= set(summary["cpu_seconds"])
+    assert all(10 < megabytes < 5000 for megabytes in summary["peak_mb"].values())
+    assert set(summary["peak_mb"]) >= {"read", "decode", "infer", "render"}
     assert "8 photos" in done.stdout
 
 
@@ -151,6 +155,7 @@ def test_running_each_bundle_three_times_changes_nothing(finished, library, cli,
         for rows in (ours, theirs):
             for row in rows.values():
                 row.pop("cpu_seconds")
+                row.pop("peak_mb")
         assert ours == theirs
     assert json.loads((tmp_path / "summary.json").read_text())["photos"] == 8
 

@@ -40,6 +40,7 @@ CANDIDATE = Candidate(
     photo_id="00ff",
     path="2014/été.jpg",
     version="9-1.5",
+    digest="d0",
     fingerprint="f00",
     clip="clips/00/00ff-f00.mp4",
     poster="clips/00/00ff-f00.jpg",
@@ -52,9 +53,10 @@ CANDIDATE = Candidate(
     sharpness=0.75,
     **dataclasses.asdict(MEASURES),
     cpu_seconds={"decode": 0.25, "render": 4.5},
+    peak_mb={"decode": 300.0, "render": 370.0},
 )
-REJECTION = Rejection("01ff", "b.jpg", "2-1.5", "f00", "score", "artifacts", "Artifact score 9.", 9.0, {"decode": 0.5})
-FAILURE = Failure("02ff", "c.jpg", "3-1.5", "f00", "decode", "unreadable", "The file is empty.", {"decode": 0.125})
+REJECTION = Rejection("01ff", "b.jpg", "2-1.5", "d2", "f00", "score", "artifacts", "Artifact score 9.", 9.0, {"decode": 0.5})
+FAILURE = Failure("02ff", "c.jpg", "3-1.5", None, "f00", "decode", "unreadable", "The file is empty.", {"decode": 0.125})
 OUTCOMES = [
     CANDIDATE,
     dataclasses.replace(CANDIDATE, photo_id="10ff", capture_time=None),
@@ -67,7 +69,7 @@ OUTCOMES = [
 
 def record(kind, row):
     """The record that a row read from Parquet was made of."""
-    return kind(**row | {"cpu_seconds": dict(row["cpu_seconds"])})
+    return kind(**row | {name: dict(row[name]) for name in ("cpu_seconds", "peak_mb")})
 
 
 # Schemas
@@ -92,59 +94,20 @@ def test_a_row_gives_its_record_back(outcome):
     assert [record(type(outcome), row) for row in table.to_pylist()] == [outcome]
 
 
-# Files
-
-
 def names_below(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
 
 
-def test_a_file_is_written_with_the_folders_it_needs_and_no_other_name(tmp_path):
-    sinks.write_file(str(tmp_path / "clips" / "00" / "a.mp4"), b"new")
-    assert (tmp_path / "clips" / "00" / "a.mp4").read_bytes() == b"new"
-    assert names_below(tmp_path) == ["clips/00/a.mp4"]
-
-
-def test_a_file_replaces_the_one_of_its_name(tmp_path):
-    for content in (b"a long one", b"short", b""):
-        sinks.write_file(str(tmp_path / "a.mp4"), content)
-        assert (tmp_path / "a.mp4").read_bytes() == content
-    assert names_below(tmp_path) == ["a.mp4"]
-
-
-def test_a_name_that_promises_compression_is_written_as_it_is(tmp_path):
-    sinks.write_file(str(tmp_path / "a.gz"), b"plain")
-    assert (tmp_path / "a.gz").read_bytes() == b"plain"
-
-
-@pytest.mark.parametrize("target", ["file/a.mp4", "folder"], ids=["its folder is a file", "it is a folder"])
-def test_where_writing_fails_nothing_is_left(tmp_path, target):
-    (tmp_path / "file").write_bytes(b"in the way")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError):
-        sinks.write_file(str(tmp_path / target), b"new")
-    assert names_below(tmp_path) == ["file"]
-    assert (tmp_path / "file").read_bytes() == b"in the way"
-
-
-def test_an_interrupted_write_leaves_the_old_file(tmp_path):
-    (tmp_path / "a.mp4").write_bytes(b"old")
-    with pytest.raises(TypeError):
-        sinks.write_file(str(tmp_path / "a.mp4"), "text, which the open file refuses")
-    assert names_below(tmp_path) == ["a.mp4"]
-    assert (tmp_path / "a.mp4").read_bytes() == b"old"
-
-
 # Clips
 
-REF = PhotoRef("00ff", "2014/été.jpg", "/home/ann/photos/2014/été.jpg", "9-1.5", GLIMPSE)
+REF = PhotoRef("00ff", "2014/été.jpg", "/home/ann/photos/2014/été.jpg", "9-1.5", GLIMPSE, "d0")
 TIME = datetime(2014, 9, 7, 5, tzinfo=timezone(timedelta(hours=2)))
-CLIP = Clip(b"film", b"poster", 1080, 1440, 90, TIME, MEASURES, 4.5)
+CLIP = Clip(b"film", b"poster", 1080, 1440, 90, TIME, MEASURES)
 
 
 def test_a_clip_is_on_disk_once_its_candidate_is_made(tmp_path):
     candidate = sinks.write_clip(str(tmp_path), "f00", 30, "mp4", REF, CLIP)
-    assert candidate == dataclasses.replace(CANDIDATE, cpu_seconds={})
+    assert candidate == dataclasses.replace(CANDIDATE, cpu_seconds={}, peak_mb={})
     assert (tmp_path / candidate.clip).read_bytes() == b"film"
     assert (tmp_path / candidate.poster).read_bytes() == b"poster"
 
@@ -182,6 +145,7 @@ TOTALS = st.builds(
     failures=by_name(["missing", "unreadable"], COUNTS),
     skipped=COUNTS,
     cpu_seconds=COSTS.map(lambda costs: tuple(sorted(costs.items()))),
+    peak_mb=COSTS.map(lambda costs: tuple(sorted(costs.items()))),
 )
 
 
@@ -271,6 +235,7 @@ def test_the_summary_counts_every_outcome(written):
         "rejected_by_reason": {"artifacts": 2, "too_small": 1},
         "failures_by_reason": {"unreadable": 1},
         "cpu_seconds": {"decode": 1.625, "render": 9.0, "total": 10.625},
+        "peak_mb": {"decode": 300, "render": 370},
         **ABOUT,
     }
 
@@ -282,7 +247,7 @@ def test_the_summary_for_people_says_the_same(written):
         "| candidates | 2 |",
         "| rejected: artifacts | 2 |",
         "| failures: unreadable | 1 |",
-        "| render | 9.0 |",
+        "| render | 9.0 | 1.500 | 370 |",
     ):
         assert line in text
     assert f"cost {10.625 / 6 / 3600 * 0.05 * 1000:.3g} at 0.05 a core hour" in text

@@ -8,9 +8,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing import test_pipeline
 from apache_beam.testing.util import assert_that, equal_to
-from google.api_core.exceptions import Forbidden, NotFound
 
-from beam_pipeline import sources
+from beam_pipeline import sources, storage
+from beam_pipeline.storage import File
 from transforms.elements import Failed, FailReason
 
 # File names that a disk takes and that are easily broken on the way: bytes, as the disk knows them.
@@ -34,8 +34,8 @@ def fill(root, *names):
 
 def listed(pattern, root, output=None):
     """Names of the listed files relative to `root`, sorted; more than a hundred are cut off, as loops have no end."""
-    uris = itertools.islice(sources.list_photos(str(pattern), output and str(output)), 100)
-    return sorted(os.path.relpath(os.fsdecode(uri), root) for uri, *_ in uris)
+    files = itertools.islice(sources.list_photos(str(pattern), output and str(output)), 100)
+    return sorted(os.path.relpath(file.uri, root) for file in files)
 
 
 # Listing
@@ -102,30 +102,34 @@ def test_relative_patterns_and_the_home_folder_are_understood(library, monkeypat
 # Naming
 
 
+def named(uri, root="/library"):
+    return sources.photo_ref(File(os.fsdecode(uri), 1, 0.0, "1-0"), root)
+
+
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_an_odd_file_name_survives_and_gives_a_path_that_can_be_written(library, name):
     fill(library, name)
     path = os.path.join(os.fsencode(library), name)
     with open(path, "wb") as file:
         file.write(b"pixels")
-    ((uri, size, _),) = sources.list_photos(str(library))
-    assert size == len(b"pixels")
-    ref = sources.photo_ref(uri, str(library), "1")
-    assert uri == path
+    (file,) = sources.list_photos(str(library))
+    assert file.size == len(b"pixels")
+    ref = sources.photo_ref(file, str(library))
+    assert os.fsencode(ref.uri) == path
     assert sources.read_bytes(ref.uri) == b"pixels"
     assert ref.path == name.decode("utf-8", "replace")
     assert ref.path.encode("utf-8")  # raises on what is not text
 
 
 def test_names_that_look_alike_once_they_are_text_keep_apart():
-    first, second = (sources.photo_ref(b"/library/caf" + byte + b".jpg", "/library", "1") for byte in (b"\xe9", b"\xe8"))
+    first, second = (named(b"/library/caf" + byte + b".jpg") for byte in (b"\xe9", b"\xe8"))
     assert first.path == second.path
     assert first.photo_id != second.photo_id
 
 
 def test_the_path_is_all_that_the_photo_id_depends_on():
     refs = [
-        sources.photo_ref(uri, root, "1")
+        named(uri, root)
         for uri, root in [
             (b"/home/ann/photos/2024/a.jpg", "/home/ann/photos"),
             (b"/mnt/2024/a.jpg", "/mnt/"),
@@ -140,7 +144,7 @@ def test_the_path_is_all_that_the_photo_id_depends_on():
 
 def test_different_paths_have_different_photo_ids():
     names = [b"a.jpg", b"A.jpg", b"b.jpg", b"2024/a.jpg", b"a.jpg\n", *ODD_NAMES]
-    assert len({sources.photo_ref(b"/library/" + name, "/library", "1").photo_id for name in names}) == len(names)
+    assert len({named(b"/library/" + name).photo_id for name in names}) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -187,9 +191,9 @@ def test_list_photos_names_each_file_by_its_photo_id_however_many_patterns_match
     names = [b"a.jpg", b"2024/b.jpg", *ODD_NAMES]
     fill(library, *names)
     patterns = [str(library), f"{library}/**/*.jpg", f"{library}/2024/b.jpg"]
-    expected = [sources.photo_ref(os.path.join(os.fsencode(library), name), str(library), "1") for name in names]
+    expected = [named(os.path.join(os.fsencode(library), name), str(library)) for name in names]
     with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
-        refs = pipeline | sources.ListPhotos(patterns, str(library), output=None)
+        refs = pipeline | sources.ListPhotos(patterns, sources.Listing(str(library), None))
         # as a stage would meet them: fused, and the files still there
         found = refs | beam.Map(lambda ref: (ref.photo_id, ref.path, sources.read_bytes(ref.uri))) | beam.Distinct()
         assert_that(found, equal_to([(ref.photo_id, ref.path, b"") for ref in expected]))
@@ -198,22 +202,54 @@ def test_list_photos_names_each_file_by_its_photo_id_however_many_patterns_match
 def test_list_photos_leaves_out_the_output_folder(library):
     fill(library, "a.jpg", "out/clips/00/poster.jpg")
     with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
-        refs = pipeline | sources.ListPhotos([str(library)], str(library), output=str(library / "out"))
+        refs = pipeline | sources.ListPhotos([str(library)], sources.Listing(str(library), str(library / "out")))
         assert_that(refs | beam.Map(lambda ref: ref.path), equal_to(["a.jpg"]))
 
 
 def test_photo_refs_with_odd_names_cross_a_shuffle(library):
     fill(library, *ODD_NAMES)
     with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
-        refs = pipeline | sources.ListPhotos([str(library)], str(library), output=None) | beam.Reshuffle()
-        uris = [uri for uri, *_ in sources.list_photos(str(library))]
+        refs = pipeline | sources.ListPhotos([str(library)], sources.Listing(str(library), None)) | beam.Reshuffle()
+        uris = [os.fsencode(file.uri) for file in sources.list_photos(str(library))]
         assert_that(refs | beam.Map(lambda ref: os.fsencode(ref.uri)), equal_to(uris))
+
+
+def test_folders_at_any_depth_are_listed_whatever_their_names(library):
+    names = ["a.jpg", "1/b.jpg", "1/2/c.jpg", "1/2/3/d.jpg", "1/2/3/4/5/e.jpg", "caf\udce9/x/y/z/f.jpg"]
+    fill(library, *names)
+    with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
+        refs = pipeline | sources.ListPhotos([str(library)], sources.Listing(str(library), None))
+        assert_that(
+            refs | beam.Map(lambda ref: ref.path), equal_to([os.fsencode(name).decode("utf-8", "replace") for name in names])
+        )
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_not_passed_over(library, monkeypatch):
+    """As root nothing is closed, hence by a listing that refuses."""
+    fill(library, "a.jpg", "lost+found/b.jpg")
+    scan = storage.scan
+
+    def refuse(folder):
+        if folder.endswith("lost+found"):
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(storage, "scan", refuse)
+    assert listed(library, library) == ["a.jpg", "lost+found"]
+    pattern = sources.Pattern.of(str(library))
+    place = sources.Place(pattern, pattern.start)
+    refs = list(sources.Listing(str(library), None).below(place))
+    with pytest.raises(Failed) as failed:
+        sources.read_photo(next(ref for ref in refs if ref.path == "lost+found"))
+    assert failed.value.reason is FailReason.NO_ACCESS
+    with pytest.raises(PermissionError, match="--prune"):
+        list(sources.Listing(str(library), None, strict=True).below(place))
 
 
 def sliced(library, **part):
     """Names of the photos of a Slice."""
-    refs = sources.list_slice([str(library)], str(library), None, sources.Slice(**part))
-    return [ref.path for ref in refs]
+    listing = sources.Listing(str(library), None, sources.Slice(**part))
+    return [ref.path for ref in listing.first([sources.Pattern.of(str(library))])]
 
 
 def test_the_shards_of_a_library_hold_every_photo_once(library):
@@ -232,8 +268,8 @@ def test_a_limit_takes_no_more_and_since_no_older(library):
 
 def test_the_version_of_a_photo_changes_with_its_bytes_and_its_time(library):
     def version():
-        (ref,) = sources.list_slice([str(library)], str(library), None, sources.Slice())
-        return ref.version
+        (file,) = sources.list_photos(str(library))
+        return file.version
 
     fill(library, "a.jpg")
     os.utime(library / "a.jpg", (1e9, 1e9))
@@ -275,16 +311,22 @@ def test_what_cannot_be_opened_gives_no_access(library):
     assert fail_to_read(library / "folder.jpg") is FailReason.NO_ACCESS
 
 
-@pytest.mark.parametrize("error, reason", [(NotFound, FailReason.MISSING), (Forbidden, FailReason.NO_ACCESS)])
-def test_a_bucket_tells_of_missing_and_locked_files_as_a_disk_does(monkeypatch, error, reason):
-    def refuse(uri, **_):  # as Beam 2.77 does for gs://: the client's error, which is no OSError, passes through
-        raise error(f"GET https://storage.googleapis.com/storage/v1/b/{uri}")
-
-    monkeypatch.setattr(sources.FileSystems, "open", refuse)
+def test_a_file_that_changes_after_it_was_listed_is_not_read_as_what_was_listed(library):
+    path = library / "growing.jpg"
+    path.write_bytes(b"half")
+    (file,) = sources.list_photos(str(library))
+    ref = sources.photo_ref(file, str(library))
+    assert sources.read_photo(ref) == b"half"
+    path.write_bytes(b"half and half")
     with pytest.raises(Failed) as failed:
-        sources.read_bytes("gs://bucket/a.jpg")
-    assert failed.value.reason is reason
-    assert "bucket" not in failed.value.detail
+        sources.read_photo(ref)
+    assert failed.value.reason is FailReason.MISSING
+
+
+def test_a_pipe_in_the_place_of_a_listed_file_does_not_block(library):
+    os.mkfifo(library / "a.jpg")
+    with pytest.raises(Failed):
+        sources.read_bytes(str(library / "a.jpg"), "4-1")
 
 
 def test_a_file_too_large_to_be_a_photo_is_not_read_whole(library, monkeypatch):
@@ -296,4 +338,4 @@ def test_a_file_too_large_to_be_a_photo_is_not_read_whole(library, monkeypatch):
 def test_one_photo_is_itself_whatever_brackets_its_name_holds(tmp_path):
     photo = tmp_path / "me [1]*.jpg"
     photo.write_bytes(b"any")
-    assert [uri for uri, *_ in sources.list_photos(str(photo))] == [os.fsencode(photo)]
+    assert [file.uri for file in sources.list_photos(str(photo))] == [str(photo)]

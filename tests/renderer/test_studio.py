@@ -21,9 +21,10 @@ from skimage import data
 import renderer
 from renderer import encode, gl, texture
 from renderer.camera import Lens, Window, looking_at, unproject
+from renderer.child import ChildCrashed, ChildTimeout
 from renderer.coverage import covered_window, outline_points
 from renderer.mesh import extrude, grid_shape
-from renderer.studio import Reel, Studio, StudioCrashed, StudioTimeout
+from renderer.studio import Reel, Studio
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:300, 90:330])  # head and shoulders
 LENS = Lens.of_photo(240, 300)
@@ -37,7 +38,7 @@ import time
 from renderer.studio import Studio
 studio = Studio()
 studio.check()
-print(studio.child.pid, flush=True)
+print(studio.process.pid, flush=True)
 time.sleep(60)
 """
 
@@ -196,8 +197,8 @@ def test_an_error_of_the_driver_is_told_and_does_not_end_the_studio(reel):
 
 def test_a_crash_costs_one_film(studio, reel, film):
     studio.check()
-    os.kill(studio.child.pid, signal.SIGKILL)
-    with pytest.raises(StudioCrashed):
+    os.kill(studio.process.pid, signal.SIGKILL)
+    with pytest.raises(ChildCrashed):
         studio.film(reel)
     assert studio.film(reel).video == film.video
 
@@ -207,7 +208,7 @@ def test_what_takes_too_long_is_ended_and_costs_one_film(reel, film):
     whole = studio.film(reel)  # compiles what must be
     studio.seconds = 0.5
     started = time.monotonic()
-    with pytest.raises(StudioTimeout, match="longer than 0.5 seconds"):
+    with pytest.raises(ChildTimeout, match="longer than 0.5 seconds"):
         studio.ask(time.sleep, 60)
     assert time.monotonic() - started < GONE_WITHIN
     studio.seconds = 30
@@ -218,7 +219,7 @@ def test_what_takes_too_long_is_ended_and_costs_one_film(reel, film):
 def test_closing_ends_the_child():
     studio = Studio()
     studio.check()
-    pid = studio.child.pid
+    pid = studio.process.pid
     studio.close()
     assert not runs(pid)
 

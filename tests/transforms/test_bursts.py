@@ -11,11 +11,14 @@ from apache_beam.testing.util import assert_that, equal_to
 from PIL import ExifTags, Image, ImageFilter
 from skimage import data
 
+from beam_pipeline import sources
 from transforms import bursts
 from transforms.bursts import Member, choose, distance, glimpse
+from transforms.decode import guard
 from transforms.elements import Failed, FailReason, Glimpse, PhotoRef, Rejection
 
 PHOTO = Image.fromarray(data.coffee())
+CHILD = guard(100)
 
 
 def file_of(image, kind="JPEG", taken=None, **options):
@@ -28,7 +31,7 @@ def file_of(image, kind="JPEG", taken=None, **options):
 
 
 def seen(image, *arguments, **options):
-    return glimpse(file_of(image, *arguments, **options), 50)
+    return glimpse(CHILD, file_of(image, *arguments, **options), 50)
 
 
 def new(name, phash, sharpness=0.5, minute="2020-01-01T10:00"):
@@ -69,7 +72,7 @@ def ends(members, limit=8):
     ids=["worse", "png", "webp", "larger", "smaller", "brighter", "cropped a little"],
 )
 def test_copies_of_a_photo_look_alike(copy):
-    assert distance(glimpse(copy, 50).phash, seen(PHOTO).phash) <= bursts.DISTANCE
+    assert distance(glimpse(CHILD, copy, 50).phash, seen(PHOTO).phash) <= bursts.DISTANCE
 
 
 def test_other_photos_do_not():
@@ -88,15 +91,36 @@ def test_the_minute_is_that_of_the_capture():
     assert seen(PHOTO).minute is None
 
 
+def test_of_two_frames_the_one_whose_subject_is_sharp_is_sharper():
+    """The cat's face against the background beside it, blurred alike."""
+    cat = Image.fromarray(data.chelsea())
+    soft = cat.filter(ImageFilter.GaussianBlur(4))
+    face, beside = Image.new("L", cat.size), Image.new("L", cat.size)
+    face.paste(255, (90, 20, 270, 220))
+    beside.paste(255, (271, 20, 451, 220))
+    subject_blurred, background_blurred = Image.composite(soft, cat, face), Image.composite(soft, cat, beside)
+    assert seen(background_blurred).sharpness > seen(subject_blurred).sharpness + 0.02
+
+
+@pytest.mark.parametrize("place", [(40, 40), (400, 40), (40, 250), (400, 250)])
+def test_the_salient_part_holds_what_stands_out(place):
+    pixels = np.full((300, 500), 100, np.uint8)
+    x, y = place
+    pixels[y - 15 : y + 15, x - 15 : x + 15] = np.random.default_rng(1).integers(0, 255, (30, 30))
+    part = bursts.salient_part(pixels)
+    assert part.shape == (150, 250)
+    assert (part != 100).sum() > 800
+
+
 @pytest.mark.parametrize("content", [b"", b"no photo", file_of(PHOTO)[:300]], ids=["empty", "text", "cut"])
 def test_of_what_cannot_be_read_there_is_no_glimpse(content):
-    assert glimpse(content, 50) is None
+    assert glimpse(CHILD, content, 50) is None
 
 
 def test_of_what_is_too_large_or_animated_there_is_none():
-    assert glimpse(file_of(PHOTO), 0.1) is None
+    assert glimpse(CHILD, file_of(PHOTO), 0.1) is None
     moving = file_of(PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(90)])
-    assert glimpse(moving, 50) is None
+    assert glimpse(CHILD, moving, 50) is None
 
 
 # The choice
@@ -160,14 +184,15 @@ def test_in_a_pipeline_every_photo_is_kept_or_rejected():
         "/broken.jpg": b"no photo",
     }
 
-    def read(uri):
-        if uri not in files:
+    def read(ref):
+        if ref.uri not in files:
             raise Failed(FailReason.MISSING, "The file is gone since it was listed.")
-        return files[uri]
+        return files[ref.uri]
 
     refs = [PhotoRef(uri.strip("/.jpg"), uri[1:], uri, "1") for uri in (*files, "/gone.jpg")]
     with test_pipeline.TestPipeline("FnApiRunner") as pipeline:
-        best = (pipeline | beam.Create(refs), pipeline | "None" >> beam.Create([])) | bursts.KeepBest(read, 50, 8, "f00")
+        new, earlier = pipeline | beam.Create(refs), pipeline | "None" >> beam.Create([])
+        best = (new, earlier) | bursts.KeepBest(read, sources.digest, 50, 8, "f00")
         assert_that(
             best["kept"] | "Names" >> beam.Map(lambda ref: ref.path),
             equal_to(["a.jpg", "c.jpg", "d.jpg", "f.jpg", "broken.jpg", "gone.jpg"]),

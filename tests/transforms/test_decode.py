@@ -14,8 +14,8 @@ from PIL import ExifTags, Image, ImageCms
 from skimage import data
 
 from renderer.camera import DEFAULT_FOV
-from transforms.decode import decode
 from transforms.elements import Failed, FailReason, Photo, Rejected, RejectReason
+from transforms.picture import decode
 
 MAX_MEGAPIXELS, MIN_SIDE = 150.0, 64
 LOSSY = 5.0  # mean levels that compression costs at most; wrong colours or a turned picture cost 30 and more

@@ -12,8 +12,8 @@ import pytest
 from PIL import ExifTags, Image
 from skimage import data
 
-from transforms.decode import decode
 from transforms.elements import Failed, Rejected
+from transforms.picture import decode
 
 INPUTS, SEED = 5000, 8
 MAX_MEGAPIXELS, MIN_SIDE = 20, 100

@@ -33,7 +33,7 @@ def in_flight(name, value):
 
 
 def rejection(name):
-    return Rejection(name, f"{name}.jpg", "1", "f" * 12, "decode", "too_small", "", None, {})
+    return Rejection(name, f"{name}.jpg", "1", None, "f" * 12, "decode", "too_small", "", None, {})
 
 
 def test_a_batch_is_seen_at_once_and_keeps_its_order():

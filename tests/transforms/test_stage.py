@@ -1,5 +1,7 @@
 """The rail: what a stage does with results, rejections, failures and programming errors."""
 
+import dataclasses
+
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -18,8 +20,16 @@ def still():
 
 
 def one(function, element=FLIGHT, **options):
-    (result,) = StageDoFn("half", function, options.get("open_handle"), options.get("elsewhere"), still).process(element)
+    stage = StageDoFn("half", function, options.get("open_handle"), options.get("in_child"), still)
+    stage.setup()
+    (result,) = stage.process(element)
     return result
+
+
+def plain(outcome):
+    """Without the memory of this very process."""
+    assert all(megabytes > 10 for megabytes in dict(outcome.peak_mb).values())
+    return dataclasses.replace(outcome, peak_mb=type(outcome.peak_mb)())
 
 
 def halve(_, __, value):
@@ -31,23 +41,23 @@ def halve(_, __, value):
 
 
 def test_a_result_flies_on_with_its_costs():
-    assert one(halve) == InFlight(REF, "fingerprint", 10, (("before", 1.0), ("half", 0.0)))
+    assert plain(one(halve)) == InFlight(REF, "fingerprint", 10, (("before", 1.0), ("half", 0.0)))
 
 
 def test_a_rejection_becomes_a_record_with_reason_score_and_costs():
-    assert one(halve, InFlight(REF, "fingerprint", 3)) == Rejection(
-        REF.photo_id, "a.jpg", "1", "fingerprint", "half", "artifacts", "3 is odd.", 9.0, {"half": 0.0}
+    assert plain(one(halve, InFlight(REF, "fingerprint", 3))) == Rejection(
+        REF.photo_id, "a.jpg", "1", None, "fingerprint", "half", "artifacts", "3 is odd.", 9.0, {"half": 0.0}
     )
 
 
 def test_a_failure_becomes_a_record_with_stage_and_reason():
-    assert one(halve, InFlight(REF, "fingerprint", 0)) == Failure(
-        REF.photo_id, "a.jpg", "1", "fingerprint", "half", "unreadable", "Nothing to halve.", {"half": 0.0}
+    assert plain(one(halve, InFlight(REF, "fingerprint", 0))) == Failure(
+        REF.photo_id, "a.jpg", "1", None, "fingerprint", "half", "unreadable", "Nothing to halve.", {"half": 0.0}
     )
 
 
 def test_what_has_ended_passes_untouched():
-    ended = Failure("0", "b.jpg", "1", "f", "decode", "missing", "Gone.", {})
+    ended = Failure("0", "b.jpg", "1", None, "f", "decode", "missing", "Gone.", {})
     assert one(lambda *_: pytest.fail("called"), ended) is ended
 
 
@@ -56,8 +66,18 @@ def test_a_programming_error_is_raised():
         one(lambda *_: 1 / 0)
 
 
-def test_seconds_spent_elsewhere_are_added():
-    assert one(halve, elsewhere=lambda value: value / 10).cpu_seconds[-1] == ("half", 1.0)
+def test_what_a_child_spends_is_counted():
+    class Child:
+        peak_mb, spent = 300.0, 0.0
+
+        @property
+        def cpu_seconds(self):
+            self.spent += 1.0
+            return self.spent
+
+    flown = one(halve, open_handle=Child, in_child=True)
+    assert flown.cpu_seconds[-1] == ("half", 1.0)
+    assert flown.peak_mb[-1] == ("half", 300.0)
 
 
 def test_in_a_pipeline_nothing_is_lost_and_each_end_is_counted():
