@@ -36,14 +36,8 @@ def end(process):
 def started(command, log, **options):
     """The Popen of a command whose output goes to the file `log`; ended when the block is left."""
     with open(log, "ab") as sink:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            **options,
-        )
+        settings = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": subprocess.STDOUT, "start_new_session": True}
+        process = subprocess.Popen([str(part) for part in command], **settings | options)
     try:
         yield process
     finally:

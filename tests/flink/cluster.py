@@ -147,12 +147,14 @@ class Cluster:
       workers: address of the pool of Python workers.
       managers: {name: Popen} of the task managers.
       jars: what runs.
+      folder: of logs.
     """
 
     address: str
     workers: str
     managers: dict
     jars: Jars
+    folder: Path
 
     def ask(self, path):
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=10) as answer:
@@ -242,7 +244,7 @@ def cluster(folder, jars, task_managers):
             name = f"tm{number}"
             command = [*java, WORKER, *configured, "-D", f"taskmanager.resource-id={name}"]
             managers[name] = stack.enter_context(started(command, folder / f"{name}.log"))
-        found = Cluster(f"127.0.0.1:{rest}", workers, managers, jars)
+        found = Cluster(f"127.0.0.1:{rest}", workers, managers, jars, folder)
 
         def complete():
             with contextlib.suppress(OSError):
