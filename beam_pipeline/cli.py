@@ -28,6 +28,23 @@ from transforms.settings import ASPECTS, MOTIONS, Settings
 DONE, REFUSED, WRONG = 0, 1, 2
 MAX_SUMMARY = 1 << 20  # bytes of a summary.json, a hundred times what one has
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
+# {group of Beam's options: the runners that read it}; other groups are read everywhere.
+READERS = {
+    "DirectOptions": LOCAL_RUNNERS,
+    "FlinkRunnerOptions": ("FlinkRunner", "PortableRunner"),
+    "GoogleCloudOptions": ("DataflowRunner",),
+    "JobServerOptions": ("FlinkRunner", "SparkRunner", "PrismRunner", "PortableRunner"),
+    "KafkaStreamsRunnerOptions": ("KafkaStreamsRunner", "PortableRunner"),
+    "PortableOptions": ("FlinkRunner", "SparkRunner", "PrismRunner", "PortableRunner"),
+    "PrismRunnerOptions": ("PrismRunner",),
+    "SparkRunnerOptions": ("SparkRunner", "PortableRunner"),
+    "WorkerOptions": ("DataflowRunner",),
+}
+# Of Dataflow's groups, what reading and writing gs:// or a worker's image asks for on any runner.
+READ_EVERYWHERE = {
+    "--gcp_oauth_scope", "--gcp_oauth_scopes", "--gcs_custom_audit_entries", "--gcs_custom_audit_entry",
+    "--impersonate_service_account", "--job_name", "--no_auth", "--project", "--sdk_container_image", "--temp_location",
+}  # fmt: skip
 
 
 class UserError(Exception):
@@ -211,7 +228,10 @@ def run_options():
 
 
 def _beam_options(flags):
-    """PipelineOptions of the flags that are not ours, with our choices for local runs. Raises UserError for unknown ones."""
+    """(PipelineOptions of the flags that are not ours, with our choices for local runs; the runner's name).
+
+    Warns of options that the runner ignores. Raises UserError for unknown ones.
+    """
     from apache_beam.options.pipeline_options import (
         DirectOptions,
         GoogleCloudOptions,
@@ -220,39 +240,44 @@ def _beam_options(flags):
         StandardOptions,
     )
 
-    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    known, groups = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False), {}
     for group in PipelineOptions.__subclasses__():
         group._add_argparse_args(known)
+        groups = dict.fromkeys(known._option_string_actions, group.__name__) | groups
     try:
         _, unknown = known.parse_known_args(flags)
     except argparse.ArgumentError as error:
         raise UserError(str(error)) from error
     options = PipelineOptions(flags)
     standard = options.view_as(StandardOptions)
-    runner = standard.runner or "FnApiRunner"
-    local = runner.split(".")[-1] in LOCAL_RUNNERS
+    runner = (standard.runner or "FnApiRunner").split(".")[-1]
+    local = runner in LOCAL_RUNNERS
     if "dask" in runner.lower():
         raise UserError(
             "The Dask runner drops tagged outputs and reports success; use FnApiRunner, DataflowRunner or FlinkRunner."
         )
     # Dataflow would take a mistyped option in silence, and a template's launcher may give what this Beam does not know.
-    submitted = runner.split(".")[-1] == "DataflowRunner" and not options.view_as(GoogleCloudOptions).template_location
+    submitted = runner == "DataflowRunner" and not options.view_as(GoogleCloudOptions).template_location
     if unknown and (local or submitted):
         name = unknown[0].split("=")[0]
         near = difflib.get_close_matches(name, [*run_options(), *known._option_string_actions], 1)
         raise UserError(
             f"unknown option {name}" + (f", did you mean {near[0]}?" if near else ", see cinematic-photos run --help")
         )
+    given = {flag.split("=")[0] for flag in flags}
+    for flag in sorted(given - READ_EVERYWHERE):
+        readers = READERS.get(groups.get(flag))
+        if readers and runner not in readers:
+            print(f"cinematic-photos: {runner} ignores {flag}, which is for {', '.join(readers)}", file=sys.stderr)
     if local:
         standard.runner = "FnApiRunner"  # by name: `DirectRunner` first tries to download another runner
         direct = options.view_as(DirectOptions)
-        given = {flag.split("=")[0] for flag in flags}
         if "--direct_num_workers" not in given:
             direct.direct_num_workers = len(os.sched_getaffinity(0))  # the cores that this process may use
         if "--direct_running_mode" not in given and direct.direct_num_workers != 1:
             direct.direct_running_mode = "multi_processing"
     options.view_as(SetupOptions).save_main_session = False
-    return options, local
+    return options, runner
 
 
 def _quieten():
@@ -306,7 +331,8 @@ def _run(args, flags):
 
     from beam_pipeline import options, pipeline, progress, sinks, sources, storage
 
-    beam_options, local = _beam_options(flags)
+    beam_options, runner = _beam_options(flags)
+    local = runner in LOCAL_RUNNERS
     try:
         given = {
             name: getattr(args, name) for name in ("core_hour_price", "duplicate_distance") if getattr(args, name) is not None
@@ -337,17 +363,23 @@ def _run(args, flags):
         print(f"cinematic-photos: no photo matches {pattern}, going on with the others", file=sys.stderr)
     if local:
         _check_machine(job)
+    if runner != "DataflowRunner":
         sinks.sweep(job.output)
         _quieten()
     with progress.Display(local and not (args.quiet or args.log_photos) and sys.stderr.isatty()) as display:
         built = beam.Pipeline(options=beam_options)
         pipeline.build(built, job, display.journal)
-        if not local:
+        if runner == "DataflowRunner":
             return _submit(built, beam_options, job.output, fingerprint)
         result = built.run()
-        state = result.wait_until_finish()
+        try:
+            state = result.wait_until_finish()
+        except RuntimeError as error:  # what a job server tells of a failed job, the cause in its last line
+            raise UserError(f"The run failed: {str(error).strip().splitlines()[-1]}") from error
     if state != PipelineState.DONE:
         raise UserError(f"The run ended as {state}; what it wrote is complete, run it again.")
+    if not local:
+        sinks.sweep(job.output)  # a worker that was killed on the way may have left the file that it was writing
     summary = json.loads(storage.read(posixpath.join(job.output, "summary.json"), MAX_SUMMARY))
     if job.dry_run:
         return _tell_scores(job, summary)
@@ -370,7 +402,7 @@ def _check_buckets(beam_options, uris):
 
 
 def _submit(built, beam_options, output, fingerprint):
-    """Hands the job to a service. Returns the exit code; an active job of the same name is left alone."""
+    """Hands the job to Dataflow. Returns the exit code; an active job of the same name is left alone."""
     from apache_beam.options.pipeline_options import GoogleCloudOptions, TestOptions
     from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
     from google.api_core.exceptions import GoogleAPICallError

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from beam_pipeline import cli as command_line
 from transforms.trajectory import NEGLIGIBLE
 
 pytestmark = pytest.mark.command
@@ -38,6 +39,22 @@ def test_a_bad_option_ends_in_one_sentence_and_exit_code_2(cli, samples, tmp_pat
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options, ignored",
+    [
+        (["--runner=FlinkRunner", "--direct_num_workers=2"], {"--direct_num_workers"}),
+        (["--flink_master", "localhost:8081", "--machine_type=n2-standard-8"], {"--flink_master", "--machine_type"}),
+        (["--runner=DataflowRunner", "--environment_type=PROCESS", "--parallelism=4"], {"--environment_type", "--parallelism"}),
+        (["--runner=PortableRunner", "--job_endpoint=localhost:1", "--parallelism=4", "--environment_type=EXTERNAL"], set()),
+        (["--runner=DirectRunner", "--direct_num_workers=1", "--project=p", "--temp_location=gs://b/tmp"], set()),
+    ],
+)
+def test_options_that_the_runner_ignores_are_warned_about_in_a_sentence_each(options, ignored, capsys):
+    command_line._beam_options(options)
+    told = capsys.readouterr().err.splitlines()
+    assert {line.split(" ignores ")[1].split(",")[0] for line in told} == ignored
 
 
 @pytest.mark.parametrize("command", ["run", "perceive"])

@@ -1,0 +1,101 @@
+"""The main job on a Flink cluster through its public command, and what is looked at while it runs and after."""
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as parquet
+
+from tests.processes import started, wait_until
+
+CLIPS = ("--width", 240, "--seconds", 0.5, "--fps", 30)
+KINDS = ("candidates", "rejected", "failures")
+RUN_SECONDS = 500
+FIRST_CLIPS = 240  # seconds until a cluster has written some
+
+
+def rows(output):
+    """{kind: records sorted by photo, without what they cost}: nothing is hidden that is there twice."""
+    found = {}
+    for kind in KINDS:
+        records = parquet.read_table(output / kind).to_pylist()
+        for record in records:
+            record.pop("cpu_seconds")
+        found[kind] = sorted(records, key=lambda record: (record["photo_id"], record["path"]))
+    return found
+
+
+def clips(output):
+    """Names of the clips that are there whole."""
+    return {path.name for path in output.glob("clips/*/*.mp4")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """
+    Attributes:
+      status, said: exit code and standard output of the command.
+      log: its standard error.
+      job: what Flink tells of the job at its end.
+      seconds: from the job's start to its end, as Flink tells.
+      shuffled: bytes that left any task, over the network or to disk.
+      troubles: (time in seconds since 1970, task manager, first line) of each failure that Flink noted.
+      killed: when the task manager was killed, in seconds since 1970; None where none was.
+      caught_up: seconds from the kill until the work that was lost was done again.
+    """
+
+    status: int
+    said: str
+    log: str
+    job: dict
+    seconds: float
+    shuffled: int
+    troubles: list
+    killed: float | None
+    caught_up: float | None
+
+
+def run(cluster, library, output, parallelism, kill=None, after=0):
+    """A Run of the job; the task manager `kill` is killed once `after` clips are written."""
+    log, said = cluster.folder / f"{output.name}.err", cluster.folder / f"{output.name}.out"
+    command = [sys.executable, "-m", "beam_pipeline", "run", "--input", library, "--output", output, *CLIPS]
+    killed, before = None, {job["jid"] for job in cluster.jobs()}
+    with open(log, "wb") as errors, started([*command, *cluster.options(parallelism)], said, stderr=errors) as process:
+        if kill:
+            wait_until(lambda: len(clips(output)) >= after or process.poll() is not None, "clips", log, FIRST_CLIPS)
+            killed = time.time()
+            cluster.kill(kill)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(RUN_SECONDS)
+        status = process.poll()
+    (job,) = [job for job in cluster.jobs() if job["jid"] not in before]
+    told = cluster.ask(f"/jobs/{job['jid']}")
+    noted = cluster.ask(f"/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"]
+    again = []
+    for vertex in told["vertices"] if kill else ():
+        subtasks = cluster.ask(f"/jobs/{job['jid']}/vertices/{vertex['id']}")["subtasks"]
+        again += [task["end-time"] / 1000 for task in subtasks if task["attempt"] > 0]
+    return Run(
+        status=status,
+        said=said.read_text(),
+        log=log.read_text(),
+        job=told,
+        seconds=told["duration"] / 1000,
+        shuffled=sum(vertex["metrics"]["write-bytes"] for vertex in told["vertices"]),
+        troubles=[(one["timestamp"] / 1000, one.get("taskManagerId"), one["stacktrace"].splitlines()[0]) for one in noted],
+        killed=killed,
+        caught_up=max(again) - killed if again else None,
+    )
+
+
+def working(group):
+    """Ids of the Python workers in a process group (Linux)."""
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            if os.getpgid(int(name)) == group and b"SdkHarness" in open(f"/proc/{name}/cmdline", "rb").read():
+                found.append(int(name))
+    return found
