@@ -24,7 +24,7 @@ WORKDIR /opt/cinematic-photos
 COPY requirements.lock requirements-gpu.lock ./
 RUN pip install --no-cache-dir --requirement requirements.lock \
     && if [ "$GPU" = on ]; then pip install --no-cache-dir --no-deps --requirement requirements-gpu.lock; fi
-COPY setup.py pyproject.toml MANIFEST.in README.md source/
+COPY setup.py pyproject.toml MANIFEST.in README.md LICENSE source/
 COPY beam_pipeline source/beam_pipeline
 COPY transforms source/transforms
 COPY models source/models

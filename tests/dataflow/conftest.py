@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("beam_pipeline", "transforms", "models", "renderer")
-SETUP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "requirements.lock")
+SETUP = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "requirements.lock")
 PROJECT = (*ROOMS, *SETUP, "run_dataflow.sh", "flex_template.py", "docs", "benchmarks")
 # What is in people's checkouts and must never travel.
 JUNK = {
