@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beam_pipeline import console, storage
+from beam_pipeline import console
 from beam_pipeline.commands import DONE, WRONG
-from beam_pipeline.options import versions
 from models import registry, shelf
 from renderer import encode, gl
 from renderer.child import ChildCrashed
@@ -54,6 +53,8 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
+    from beam_pipeline.options import versions
+
     found = versions()
     told = ", ".join(f"{name} {found[name]}" for name in ("apache-beam", "tensorflow", "keras", "av"))
     return Finding("packages", GOOD, told)
@@ -106,6 +107,8 @@ def beam() -> Finding:
 
 
 def credentials() -> Finding:
+    from beam_pipeline import storage
+
     advice = "For gs://: gcloud auth application-default login. Photos on disk need none."
     try:
         client = storage.client()
