@@ -3,6 +3,7 @@
 `run` returns the exit code: 0 done, 1 nothing to do or the photo was refused, 2 wrong command or something is missing.
 """
 
+import contextlib
 import dataclasses
 import os
 
@@ -21,6 +22,15 @@ ALL_SETTINGS = tuple(field.name for field in dataclasses.fields(Settings))
 
 class UserError(Exception):
     """A sentence for the user; the command ends with exit code 2."""
+
+
+@contextlib.contextmanager
+def reaching(option):
+    """Turns what a disk or bucket raises that an option names into a sentence for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{option} cannot be reached: {error.strerror or error}") from error
 
 
 def add_settings(parser, names):

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from beam_pipeline.commands import DONE, REFUSED, UserError, add_settings, settings_of, write_pictures
+from beam_pipeline.commands import DONE, REFUSED, UserError, add_settings, reaching, settings_of, write_pictures
 from models import registry
 
 TEXT = "Write what the networks see: depth, regions and saliency of every photo."
@@ -32,11 +32,12 @@ def run(args, flags):
 
     settings = settings_of(args)
     try:
-        root = sources.library_root(args.input)
+        with reaching("--input"):
+            root = sources.library_root(args.input)
+            files = {file.uri: file for pattern in args.input for file in sources.list_photos(pattern, args.output)}
         networks = registry.Networks(settings.models, settings.mirror_average)
     except ValueError as error:
         raise UserError(str(error)) from error
-    files = {file.uri: file for pattern in args.input for file in sources.list_photos(pattern, args.output)}
     written = 0
     for _, file in sorted(files.items()):
         ref = sources.photo_ref(file, root)

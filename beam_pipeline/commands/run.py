@@ -9,7 +9,7 @@ import re
 import sys
 from datetime import datetime
 
-from beam_pipeline.commands import ALL_SETTINGS, DONE, REFUSED, UserError, add_settings, open_studio, settings_of
+from beam_pipeline.commands import ALL_SETTINGS, DONE, REFUSED, UserError, add_settings, open_studio, reaching, settings_of
 from models import registry
 from renderer.studio import PATIENCE
 
@@ -137,25 +137,26 @@ def run(args, flags):
         given = {
             name: getattr(args, name) for name in ("core_hour_price", "duplicate_distance") if getattr(args, name) is not None
         }
-        job = options.Job.of(
-            args.input,
-            args.output,
-            settings_of(args),
-            root=args.library_root,
-            record_shards=args.record_shards,
-            inference_batch=args.inference_batch,
-            part=_slice(args),
-            redo=args.redo,
-            prune=args.prune,
-            dry_run=args.dry_run_score,
-            photo_seconds=args.photo_seconds,
-            log_photos=args.log_photos and local,
-            **given,
-        )
+        with reaching("--input"):
+            job = options.Job.of(
+                args.input,
+                args.output,
+                settings_of(args),
+                root=args.library_root,
+                record_shards=args.record_shards,
+                inference_batch=args.inference_batch,
+                part=_slice(args),
+                redo=args.redo,
+                prune=args.prune,
+                dry_run=args.dry_run_score,
+                photo_seconds=args.photo_seconds,
+                log_photos=args.log_photos and local,
+                **given,
+            )
+            empty = [p for p in job.patterns if next(sources.list_photos(p, job.output), None) is None]
         fingerprint = job.fingerprint
     except ValueError as error:
         raise UserError(str(error)) from error
-    empty = [p for p in job.patterns if next(sources.list_photos(p, job.output), None) is None]
     if len(empty) == len(job.patterns):
         print(f"cinematic-photos: no photo matches {', '.join(empty)}", file=sys.stderr)
         return REFUSED
@@ -164,7 +165,8 @@ def run(args, flags):
     if local:
         _check_machine(job)
     if runner != "DataflowRunner":
-        sinks.sweep(job.output)
+        with reaching("--output"):
+            sinks.sweep(job.output)
         _quieten()
     with progress.Display(local and not (args.quiet or args.log_photos) and sys.stderr.isatty()) as display:
         built = beam.Pipeline(options=beam_options)
