@@ -6,7 +6,7 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo check test test-slow test-flink bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-flink bench-networks lock clean
+.PHONY: help setup system demo check test test-slow test-flink bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-flink bench-networks showcase lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -79,6 +79,10 @@ bench-backfill: setup
 
 bench-flink: setup
 	@$(RUN) -m benchmarks.flink $(LIBRARY)
+
+# The moving picture at the top of the README.
+showcase: setup
+	@$(RUN) -m benchmarks.showcase
 
 bench-networks: setup
 	@test -n "$(DATA)" || { echo "Say where the development sets are: make bench-networks DATA=folder (models/README.md names them)."; exit 1; }

@@ -5,12 +5,12 @@ A parameter is `--name=value`, with underscores, and a switch has a value, too. 
 
 import sys
 
-from beam_pipeline.cli import main, run_options
+from beam_pipeline.cli import main, parser
 
 
 def arguments(parameters):
     """The command line that parameters mean. Empty ones are left out: a template's form hands them over as they are."""
-    ours, result = run_options(), []
+    ours, result = parser()[1]["run"]._option_string_actions, []
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         option = name.replace("_", "-")

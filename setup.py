@@ -32,6 +32,7 @@ setup(
         "pyopengl>=3.1.10",
         "scikit-image>=0.24",
         "scipy>=1.14",
+        "shtab>=1.7",
         "setuptools<81",  # tensorflow-hub 0.16 imports pkg_resources, which later versions no longer ship
         "tensorflow>=2.18",
         "tensorflow-hub>=0.16.1",

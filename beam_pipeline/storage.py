@@ -8,6 +8,7 @@ import base64
 import contextlib
 import dataclasses
 import functools
+import logging
 import mimetypes
 import os
 import stat
@@ -66,11 +67,12 @@ def _split(uri: str) -> tuple[str, str]:
 @functools.cache
 def client() -> storage.Client:
     """This process' client. Raises OSError where nobody is logged in."""
+    logging.getLogger("google.auth").setLevel(logging.ERROR)  # warns, in other words, of what is raised here
     try:
         return storage.Client(project=None)  # needs none: it neither makes nor lists buckets
     except GoogleAuthError as error:
         raise PermissionError(
-            "gs:// needs credentials: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS."
+            "gs:// needs credentials: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
         ) from error
 
 
@@ -80,9 +82,9 @@ def _as_os_errors() -> Iterator[None]:
     try:
         yield
     except (exceptions.NotFound, exceptions.PreconditionFailed) as error:
-        raise FileNotFoundError(f"{error.code} {type(error).__name__}") from error
+        raise FileNotFoundError("there is no such bucket or object") from error
     except (exceptions.Forbidden, exceptions.Unauthorized, GoogleAuthError) as error:
-        raise PermissionError(type(error).__name__) from error
+        raise PermissionError(f"it may not be read or written ({type(error).__name__})") from error
     except (exceptions.GoogleAPIError, requests.RequestException) as error:
         cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
         raise OSError(f"the bucket does not answer: {type(cause).__name__}") from error

@@ -112,3 +112,17 @@ def test_a_bucket_ends_up_with_what_a_disk_does(nights):
     for kind in ("candidates", "rejected", "failures"):
         assert records(files, kind) == records(local, kind)
     assert not [name for name in files if "tmp" in name or "temp" in name]
+
+
+@pytest.mark.parametrize(("source", "target", "option"), [("nowhere", "results", "--input"), ("library", "nowhere", "--output")])
+def test_a_bucket_that_is_not_there_is_one_sentence(emulator, nights, source, target, option):
+    done = command("run", "--input", f"gs://{source}/photos", "--output", f"gs://{target}/a", environment=emulator.environment)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{option} cannot be reached: there is no such bucket" in done.stderr
+
+
+def test_without_credentials_the_command_says_how_to_get_them(tmp_path):
+    nobody = {"NO_GCE_CHECK": "true", "CLOUDSDK_CONFIG": str(tmp_path), "GOOGLE_APPLICATION_CREDENTIALS": ""}
+    done = command("run", "--input", "gs://library/photos", "--output", "gs://results/a", environment=nobody)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "gcloud auth" in done.stderr

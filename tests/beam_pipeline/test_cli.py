@@ -3,13 +3,14 @@
 import json
 import os
 
+import av
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
 
-from beam_pipeline import cli as command_line
+from beam_pipeline import engines
 from transforms.trajectory import NEGLIGIBLE
 
 pytestmark = pytest.mark.command
@@ -52,7 +53,7 @@ def test_a_bad_option_ends_in_one_sentence_and_exit_code_2(cli, samples, tmp_pat
     ],
 )
 def test_options_that_the_runner_ignores_are_warned_about_in_a_sentence_each(options, ignored, capsys):
-    command_line._beam_options(options)
+    engines.beam_options(options, ())
     told = capsys.readouterr().err.splitlines()
     assert {line.split(" ignores ")[1].split(",")[0] for line in told} == ignored
 
@@ -264,3 +265,46 @@ def test_a_missing_photo_is_a_failure_not_a_stack_trace(cli, tmp_path):
     assert done.returncode == 1
     assert "missing" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_config_file_stands_in_for_options_and_is_printed_as_it_is_read(cli, samples, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(f'[render]\nphoto = "{samples / "cat.jpg"}"\nwidth = 128\nseconds = 0.2\n')
+    printed = cli("render", "--config", file, "--output", tmp_path / "a.mp4", "--print-config")
+    assert printed.returncode == 0, printed.stderr
+    assert "width = 128" in printed.stdout and 'aspect = "3:4"' in printed.stdout
+    file.write_text(printed.stdout)
+    done = cli("render", "--config", file)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].width == 128
+
+
+def test_a_mistake_in_a_config_file_is_one_sentence(cli, tmp_path):
+    (tmp_path / "a.toml").write_text("[run]\ncolour = 1\n")
+    done = cli("run", "--config", tmp_path / "a.toml", "--input", tmp_path, "--output", tmp_path / "out")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "'colour'" in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_shells_get_what_completes_the_options(cli, shell):
+    done = cli("completion", shell)
+    assert done.returncode == 0
+    assert "max-artifact-score" in done.stdout
+
+
+def test_models_are_kept_under_names(cli, tmp_path):
+    shelf = {"CINEMATIC_PHOTOS_MODELS": str(tmp_path)}
+    assert "builtin" in cli("models", "list", environment=shelf).stdout
+    assert json.loads(cli("models", "list", "--json", environment=shelf).stdout) == []
+    assert cli("models", "verify", environment=shelf).returncode == 0
+    refused = cli("models", "add", "depth", "nowhere.tflite", "--name", "mine", environment=shelf)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_the_doctor_finds_this_machine_healthy(cli):
+    done = cli("doctor", "--json")
+    states = {finding["what"]: finding["state"] for finding in json.loads(done.stdout)}
+    assert done.returncode == 0, states
+    assert states["built-in network"] == states["Beam's local runner"] == states["drawing by the CPU"] == "good"

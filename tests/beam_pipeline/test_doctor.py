@@ -5,13 +5,14 @@ import json
 
 import pytest
 
-from beam_pipeline import console, doctor
-from beam_pipeline.doctor import BAD, GOOD, OPTIONAL, Finding
+from beam_pipeline import console
+from beam_pipeline.commands import doctor
+from beam_pipeline.commands.doctor import BAD, GOOD, OPTIONAL, Finding
 
 
 def run(monkeypatch, *looks, as_json=False):
     monkeypatch.setattr(doctor, "LOOKS", looks)
-    return doctor.run(argparse.Namespace(json=as_json))
+    return doctor.run(argparse.Namespace(json=as_json), [])
 
 
 def fine():

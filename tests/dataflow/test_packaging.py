@@ -135,7 +135,7 @@ def test_the_template_starts_the_script_that_the_image_has(dockerfile):
 def test_every_parameter_of_the_template_is_an_option_of_the_command():
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    options, beam = cli.run_options(), PipelineOptions([]).get_all_options()
+    options, beam = cli.parser()[1]["run"]._option_string_actions, PipelineOptions([]).get_all_options()
     for parameter in template()["parameters"]:
         option = f"--{parameter['name'].replace('_', '-')}"
         assert option in options or parameter["name"] in beam, parameter["name"]

@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beam_pipeline import console, storage
-from beam_pipeline.options import versions
+from beam_pipeline import console
+from beam_pipeline.commands import DONE, WRONG
 from models import registry, shelf
 from renderer import encode, gl
 from renderer.child import ChildCrashed
 from renderer.encode import FORMATS
 from renderer.studio import Studio
 
+TEXT = "Look at this machine: drawing, codecs, networks, Beam, credentials, disk, and what to do where something is missing."
+EPILOG = "Exit code 2 where photos cannot be animated."
 GOOD, OPTIONAL, BAD = "good", "optional", "bad"
 COLOURS = {GOOD: "green", OPTIONAL: "yellow", BAD: "red"}
 PROCESS_GB = 1.8  # a worker and its two children at 1080 pixels, by `make bench`
@@ -51,6 +53,8 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
+    from beam_pipeline.options import versions
+
     found = versions()
     told = ", ".join(f"{name} {found[name]}" for name in ("apache-beam", "tensorflow", "keras", "av"))
     return Finding("packages", GOOD, told)
@@ -103,6 +107,8 @@ def beam() -> Finding:
 
 
 def credentials() -> Finding:
+    from beam_pipeline import storage
+
     advice = "For gs://: gcloud auth application-default login. Photos on disk need none."
     try:
         client = storage.client()
@@ -144,7 +150,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="a JSON list in place of the table")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, flags: list[str]) -> int:
     """Prints what is found; returns 0 where photos can be animated, else 2."""
     findings = []
     for finding in look():
@@ -155,4 +161,4 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{'':9}{finding.advice}")
     if args.json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
-    return 2 if any(finding.state == BAD for finding in findings) else 0
+    return WRONG if any(finding.state == BAD for finding in findings) else DONE
