@@ -60,7 +60,7 @@ def test_flink_noticed_the_loss_and_ran_tasks_again(recovered):
     _, run = recovered
     assert run.troubles
     assert all(at >= run.killed - 1 for at, _, _ in run.troubles)
-    assert run.caught_up > 0
+    assert run.again and run.caught_up > 0
 
 
 def test_every_photo_has_one_record_and_it_is_the_local_runs(recovered, undisturbed):
