@@ -26,6 +26,7 @@ from tests.processes import started, wait_until, worker_pool
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cinematic-photos-flink"
 FETCH_SECONDS = 600
+NOT_SERVED = (subprocess.CalledProcessError, subprocess.TimeoutExpired)
 RUNNER = "org.apache.beam:beam-runners-flink-2.2-job-server"
 # dependency:copy of the plugin that Maven brings may be too old to know -Dartifact.
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
@@ -90,15 +91,15 @@ def _fetch_flink(folder):
     requirements = HERE / "requirements.txt"
     try:
         _call(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, "-r", requirements)
-    except subprocess.CalledProcessError as error:
+    except NOT_SERVED as error:
         raise Unavailable(f"The package index does not serve {requirements.read_text().split()[-1]}.") from error
 
 
 def _fetch_harness(folder):
     try:
         _call("mvn", "-B", "-q", "-f", HERE / "engine" / "pom.xml", COPY_ALL, f"-DoutputDirectory={folder}")
-    except subprocess.CalledProcessError as error:
-        said = " ".join(re.findall(r"Could not [^\[\n]*", error.stdout)[:1])
+    except NOT_SERVED as error:
+        said = " ".join(re.findall(r"Could not [^\[\n]*", str(error.stdout))[:1])
         raise Unavailable(f"Maven Central serves neither {RUNNER} nor Beam's harness library. {said}") from error
 
 
@@ -116,7 +117,7 @@ def jars():
     try:
         runner = next(_kept(f"runner-{apache_beam.__version__}", _fetch_runner).glob("*.jar"))
         return Jars(runner, f"{flink}/*", official=True)
-    except subprocess.CalledProcessError:  # not served
+    except NOT_SERVED:
         pass
     sources = sorted((HERE / "engine").iterdir())
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
@@ -217,6 +218,7 @@ def _settings(folder, rpc, rest):
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": 20,
         "restart-strategy.fixed-delay.delay": "1 s",
+        "execution.checkpointing.interval": "5 s",  # as clusters have it; what becomes of it in batch is tested
         "classloader.resolve-order": "parent-first",
         "execution.batch.adaptive.auto-parallelism.enabled": False,
     }

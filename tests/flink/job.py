@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 
 import pyarrow.parquet as parquet
 
@@ -42,6 +43,7 @@ class Run:
       job: what Flink tells of the job at its end.
       seconds: from the job's start to its end, as Flink tells.
       shuffled: bytes that left any task, over the network or to disk.
+      checkpoints: how many Flink took.
       troubles: (time in seconds since 1970, task manager, first line) of each failure that Flink noted.
       killed: when the task manager was killed, in seconds since 1970; None where none was.
       begun: tasks that ran or had run when the task manager was killed.
@@ -55,6 +57,7 @@ class Run:
     job: dict
     seconds: float
     shuffled: int
+    checkpoints: int
     troubles: list
     killed: float | None
     begun: int
@@ -69,6 +72,14 @@ def tasks(cluster, job):
         for task in cluster.ask(f"/jobs/{job}/vertices/{vertex['id']}")["subtasks"]:
             found[vertex["id"], task["subtask"]] = task
     return found
+
+
+def checkpoints(cluster, job):
+    """How many checkpoints were begun; a job that takes none has no such page."""
+    try:
+        return cluster.ask(f"/jobs/{job}/checkpoints")["counts"]["total"]
+    except urllib.error.HTTPError:
+        return 0
 
 
 def run(cluster, library, output, parallelism, kill=None, after=0):
@@ -101,6 +112,7 @@ def run(cluster, library, output, parallelism, kill=None, after=0):
         job=told,
         seconds=told["duration"] / 1000,
         shuffled=sum(vertex["metrics"]["write-bytes"] for vertex in told["vertices"]),
+        checkpoints=checkpoints(cluster, job),
         troubles=[(one["timestamp"] / 1000, one.get("taskManagerId"), one["stacktrace"].splitlines()[0]) for one in noted],
         killed=killed,
         begun=len(begun),

@@ -63,6 +63,11 @@ def test_flink_noticed_the_loss_and_ran_tasks_again(recovered):
     assert run.again and run.caught_up > 0
 
 
+def test_recovery_is_by_running_tasks_again_for_flink_takes_no_checkpoints_of_a_batch_job(recovered):
+    _, run = recovered
+    assert run.checkpoints == 0
+
+
 def test_every_photo_has_one_record_and_it_is_the_local_runs(recovered, undisturbed):
     ours, theirs = job.rows(recovered[0]), job.rows(undisturbed[0])
     assert sum(map(len, ours.values())) == PHOTOS + 1
