@@ -145,7 +145,7 @@ class Cluster:
     """
     Attributes:
       address: of the job manager's REST interface, without http://.
-      workers: address of the pool of Python workers.
+      workers, pool: address and process of the pool of Python workers.
       managers: {name: Popen} of the task managers.
       jars: what runs.
       folder: of logs.
@@ -153,6 +153,7 @@ class Cluster:
 
     address: str
     workers: str
+    pool: subprocess.Popen
     managers: dict
     jars: Jars
     folder: Path
@@ -239,14 +240,14 @@ def cluster(folder, jars, task_managers):
     java += [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENS] + ["-cp", jars.classpath]
     configured = ["--configDir", folder / "conf"]
     with contextlib.ExitStack() as stack:
-        workers = stack.enter_context(worker_pool(folder))
+        workers, pool = stack.enter_context(worker_pool(folder))
         stack.enter_context(started([*java, MANAGER, *configured], folder / "job-manager.log"))
         managers = {}
         for number in range(1, task_managers + 1):
             name = f"tm{number}"
             command = [*java, WORKER, *configured, "-D", f"taskmanager.resource-id={name}"]
             managers[name] = stack.enter_context(started(command, folder / f"{name}.log"))
-        found = Cluster(f"127.0.0.1:{rest}", workers, managers, jars, folder)
+        found = Cluster(f"127.0.0.1:{rest}", workers, pool, managers, jars, folder)
 
         def complete():
             with contextlib.suppress(OSError):

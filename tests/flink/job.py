@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ import urllib.error
 
 import pyarrow.parquet as parquet
 
-from tests.processes import started, wait_until
+from tests.processes import python_workers, started, wait_until
 
 CLIPS = ("--width", 240, "--seconds", 0.5, "--fps", 30)
 KINDS = ("candidates", "rejected", "failures")
@@ -43,6 +42,7 @@ class Run:
       job: what Flink tells of the job at its end.
       seconds: from the job's start to its end, as Flink tells.
       shuffled: bytes that left any task, over the network or to disk.
+      workers: how many Python workers live at its end.
       checkpoints: how many Flink took.
       troubles: (time in seconds since 1970, task manager, first line) of each failure that Flink noted.
       killed: when the task manager was killed, in seconds since 1970; None where none was.
@@ -57,6 +57,7 @@ class Run:
     job: dict
     seconds: float
     shuffled: int
+    workers: int
     checkpoints: int
     troubles: list
     killed: float | None
@@ -112,6 +113,7 @@ def run(cluster, library, output, parallelism, kill=None, after=0):
         job=told,
         seconds=told["duration"] / 1000,
         shuffled=sum(vertex["metrics"]["write-bytes"] for vertex in told["vertices"]),
+        workers=len(python_workers(cluster.pool)),
         checkpoints=checkpoints(cluster, job),
         troubles=[(one["timestamp"] / 1000, one.get("taskManagerId"), one["stacktrace"].splitlines()[0]) for one in noted],
         killed=killed,
@@ -119,13 +121,3 @@ def run(cluster, library, output, parallelism, kill=None, after=0):
         again=len(again),
         caught_up=max(again) - killed if again else None,
     )
-
-
-def working(group):
-    """Ids of the Python workers in a process group (Linux)."""
-    found = []
-    for name in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError):
-            if os.getpgid(int(name)) == group and b"SdkHarness" in open(f"/proc/{name}/cmdline", "rb").read():
-                found.append(int(name))
-    return found

@@ -63,6 +63,11 @@ def test_flink_noticed_the_loss_and_ran_tasks_again(recovered):
     assert run.again and run.caught_up > 0
 
 
+def test_python_workers_end_with_their_task_manager(recovered):
+    _, run = recovered
+    assert run.workers == 1  # the survivor's, which lingers for the next stage
+
+
 def test_recovery_is_by_running_tasks_again_for_flink_takes_no_checkpoints_of_a_batch_job(recovered):
     _, run = recovered
     assert run.checkpoints == 0
