@@ -65,7 +65,7 @@ def test_flink_noticed_the_loss_and_ran_tasks_again(recovered):
 
 def test_python_workers_end_with_their_task_manager(recovered):
     _, run = recovered
-    assert run.workers == 1  # the survivor's, which lingers for the next stage
+    assert run.workers <= 1  # the survivor's lingers, until it has had nothing to do for a while
 
 
 def test_recovery_is_by_running_tasks_again_for_flink_takes_no_checkpoints_of_a_batch_job(recovered):
