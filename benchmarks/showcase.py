@@ -34,7 +34,8 @@ def main():
     gap = np.full((films[0][0].shape[0], GAP, 3), 255, np.uint8)
     rows = [np.hstack([part for still in stills for part in (gap, still)][1:]) for stills in zip(*films, strict=True)]
     first, *others = map(Image.fromarray, rows)
-    first.save(args.output, save_all=True, append_images=others, duration=round(1000 / SETTINGS.fps), loop=0, quality=QUALITY, method=6)
+    options = {"duration": round(1000 / SETTINGS.fps), "loop": 0, "quality": QUALITY, "method": 6}
+    first.save(args.output, save_all=True, append_images=others, **options)
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB")
 
 

@@ -67,8 +67,18 @@ def job_server(folder):
 
 @contextlib.contextmanager
 def worker_pool(folder):
-    """Address of a pool that starts Python workers as engines ask for them."""
+    """(address, Popen) of a pool that starts Python workers, in its own group, as engines ask for them."""
     said, log = folder / "pool-address", folder / "pool.log"
     here = Path(sys.executable).parent  # the pool starts plain `python`, which must be the one that has the packages
-    with started([sys.executable, "-c", POOL, said], log, env=os.environ | {"PATH": f"{here}:{os.environ['PATH']}"}):
-        yield wait_until(lambda: said.exists() and said.read_text(), "worker pool", log)
+    with started([sys.executable, "-c", POOL, said], log, env=os.environ | {"PATH": f"{here}:{os.environ['PATH']}"}) as pool:
+        yield wait_until(lambda: said.exists() and said.read_text(), "worker pool", log), pool
+
+
+def python_workers(pool):
+    """Ids of the workers of a pool that live (Linux)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getpgid(int(folder.name)) == pool.pid and b"SdkHarness(" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found

@@ -13,7 +13,7 @@ from tests.processes import job_server, worker_pool
 def engine(tmp_path_factory):
     """Options that send a job to a job server and its work to a worker pool."""
     folder = tmp_path_factory.mktemp("engine")
-    with job_server(folder) as jobs, worker_pool(folder) as workers:
+    with job_server(folder) as jobs, worker_pool(folder) as (workers, _):
         yield (
             "--runner=PortableRunner",
             f"--job_endpoint={jobs}",

@@ -26,6 +26,7 @@ from tests.processes import started, wait_until, worker_pool
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cinematic-photos-flink"
 FETCH_SECONDS = 600
+NOT_SERVED = (subprocess.CalledProcessError, subprocess.TimeoutExpired)
 RUNNER = "org.apache.beam:beam-runners-flink-2.2-job-server"
 # dependency:copy of the plugin that Maven brings may be too old to know -Dartifact.
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
@@ -90,15 +91,15 @@ def _fetch_flink(folder):
     requirements = HERE / "requirements.txt"
     try:
         _call(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, "-r", requirements)
-    except subprocess.CalledProcessError as error:
+    except NOT_SERVED as error:
         raise Unavailable(f"The package index does not serve {requirements.read_text().split()[-1]}.") from error
 
 
 def _fetch_harness(folder):
     try:
         _call("mvn", "-B", "-q", "-f", HERE / "engine" / "pom.xml", COPY_ALL, f"-DoutputDirectory={folder}")
-    except subprocess.CalledProcessError as error:
-        said = " ".join(re.findall(r"Could not [^\[\n]*", error.stdout)[:1])
+    except NOT_SERVED as error:
+        said = " ".join(re.findall(r"Could not [^\[\n]*", str(error.stdout))[:1])
         raise Unavailable(f"Maven Central serves neither {RUNNER} nor Beam's harness library. {said}") from error
 
 
@@ -116,7 +117,7 @@ def jars():
     try:
         runner = next(_kept(f"runner-{apache_beam.__version__}", _fetch_runner).glob("*.jar"))
         return Jars(runner, f"{flink}/*", official=True)
-    except subprocess.CalledProcessError:  # not served
+    except NOT_SERVED:
         pass
     sources = sorted((HERE / "engine").iterdir())
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
@@ -144,7 +145,7 @@ class Cluster:
     """
     Attributes:
       address: of the job manager's REST interface, without http://.
-      workers: address of the pool of Python workers.
+      workers, pool: address and process of the pool of Python workers.
       managers: {name: Popen} of the task managers.
       jars: what runs.
       folder: of logs.
@@ -152,6 +153,7 @@ class Cluster:
 
     address: str
     workers: str
+    pool: subprocess.Popen
     managers: dict
     jars: Jars
     folder: Path
@@ -217,6 +219,7 @@ def _settings(folder, rpc, rest):
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": 20,
         "restart-strategy.fixed-delay.delay": "1 s",
+        "execution.checkpointing.interval": "5 s",  # as clusters have it; what becomes of it in batch is tested
         "classloader.resolve-order": "parent-first",
         "execution.batch.adaptive.auto-parallelism.enabled": False,
     }
@@ -237,14 +240,14 @@ def cluster(folder, jars, task_managers):
     java += [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENS] + ["-cp", jars.classpath]
     configured = ["--configDir", folder / "conf"]
     with contextlib.ExitStack() as stack:
-        workers = stack.enter_context(worker_pool(folder))
+        workers, pool = stack.enter_context(worker_pool(folder))
         stack.enter_context(started([*java, MANAGER, *configured], folder / "job-manager.log"))
         managers = {}
         for number in range(1, task_managers + 1):
             name = f"tm{number}"
             command = [*java, WORKER, *configured, "-D", f"taskmanager.resource-id={name}"]
             managers[name] = stack.enter_context(started(command, folder / f"{name}.log"))
-        found = Cluster(f"127.0.0.1:{rest}", workers, managers, jars, folder)
+        found = Cluster(f"127.0.0.1:{rest}", workers, pool, managers, jars, folder)
 
         def complete():
             with contextlib.suppress(OSError):

@@ -2,14 +2,14 @@
 
 import contextlib
 import dataclasses
-import os
 import subprocess
 import sys
 import time
+import urllib.error
 
 import pyarrow.parquet as parquet
 
-from tests.processes import started, wait_until
+from tests.processes import python_workers, started, wait_until
 
 CLIPS = ("--width", 240, "--seconds", 0.5, "--fps", 30)
 KINDS = ("candidates", "rejected", "failures")
@@ -42,9 +42,13 @@ class Run:
       job: what Flink tells of the job at its end.
       seconds: from the job's start to its end, as Flink tells.
       shuffled: bytes that left any task, over the network or to disk.
+      workers: how many Python workers live at its end.
+      checkpoints: how many Flink took.
       troubles: (time in seconds since 1970, task manager, first line) of each failure that Flink noted.
       killed: when the task manager was killed, in seconds since 1970; None where none was.
-      caught_up: seconds from the kill until the work that was lost was done again.
+      begun: tasks that ran or had run when the task manager was killed.
+      again: of these, how many had to run again.
+      caught_up: seconds from the kill until the last of them ended.
     """
 
     status: int
@@ -53,31 +57,55 @@ class Run:
     job: dict
     seconds: float
     shuffled: int
+    workers: int
+    checkpoints: int
     troubles: list
     killed: float | None
+    begun: int
+    again: int
     caught_up: float | None
+
+
+def tasks(cluster, job):
+    """{(vertex, subtask): what Flink tells of its latest attempt}."""
+    found = {}
+    for vertex in cluster.ask(f"/jobs/{job}")["vertices"]:
+        for task in cluster.ask(f"/jobs/{job}/vertices/{vertex['id']}")["subtasks"]:
+            found[vertex["id"], task["subtask"]] = task
+    return found
+
+
+def checkpoints(cluster, job):
+    """How many checkpoints were begun; a job that takes none has no such page."""
+    try:
+        return cluster.ask(f"/jobs/{job}/checkpoints")["counts"]["total"]
+    except urllib.error.HTTPError:
+        return 0
 
 
 def run(cluster, library, output, parallelism, kill=None, after=0):
     """A Run of the job; the task manager `kill` is killed once `after` clips are written."""
     log, said = cluster.folder / f"{output.name}.err", cluster.folder / f"{output.name}.out"
     command = [sys.executable, "-m", "beam_pipeline", "run", "--input", library, "--output", output, *CLIPS]
-    killed, before = None, {job["jid"] for job in cluster.jobs()}
+    killed, begun, before = None, (), {job["jid"] for job in cluster.jobs()}
+
+    def mine():
+        return next(job["jid"] for job in cluster.jobs() if job["jid"] not in before)
+
     with open(log, "wb") as errors, started([*command, *cluster.options(parallelism)], said, stderr=errors) as process:
         if kill:
             wait_until(lambda: len(clips(output)) >= after or process.poll() is not None, "clips", log, FIRST_CLIPS)
+            begun = [name for name, task in tasks(cluster, mine()).items() if task["status"] in ("RUNNING", "FINISHED")]
             killed = time.time()
             cluster.kill(kill)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(RUN_SECONDS)
         status = process.poll()
-    (job,) = [job for job in cluster.jobs() if job["jid"] not in before]
-    told = cluster.ask(f"/jobs/{job['jid']}")
-    noted = cluster.ask(f"/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"]
-    again = []
-    for vertex in told["vertices"] if kill else ():
-        subtasks = cluster.ask(f"/jobs/{job['jid']}/vertices/{vertex['id']}")["subtasks"]
-        again += [task["end-time"] / 1000 for task in subtasks if task["attempt"] > 0]
+    job = mine()
+    told = cluster.ask(f"/jobs/{job}")
+    noted = cluster.ask(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
+    ended = tasks(cluster, job)
+    again = [ended[name]["end-time"] / 1000 for name in begun if ended[name]["attempt"] > 0]
     return Run(
         status=status,
         said=said.read_text(),
@@ -85,17 +113,11 @@ def run(cluster, library, output, parallelism, kill=None, after=0):
         job=told,
         seconds=told["duration"] / 1000,
         shuffled=sum(vertex["metrics"]["write-bytes"] for vertex in told["vertices"]),
+        workers=len(python_workers(cluster.pool)),
+        checkpoints=checkpoints(cluster, job),
         troubles=[(one["timestamp"] / 1000, one.get("taskManagerId"), one["stacktrace"].splitlines()[0]) for one in noted],
         killed=killed,
+        begun=len(begun),
+        again=len(again),
         caught_up=max(again) - killed if again else None,
     )
-
-
-def working(group):
-    """Ids of the Python workers in a process group (Linux)."""
-    found = []
-    for name in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError):
-            if os.getpgid(int(name)) == group and b"SdkHarness" in open(f"/proc/{name}/cmdline", "rb").read():
-                found.append(int(name))
-    return found

@@ -60,7 +60,17 @@ def test_flink_noticed_the_loss_and_ran_tasks_again(recovered):
     _, run = recovered
     assert run.troubles
     assert all(at >= run.killed - 1 for at, _, _ in run.troubles)
-    assert run.caught_up > 0
+    assert run.again and run.caught_up > 0
+
+
+def test_python_workers_end_with_their_task_manager(recovered):
+    _, run = recovered
+    assert run.workers <= 1  # the survivor's lingers, until it has had nothing to do for a while
+
+
+def test_recovery_is_by_running_tasks_again_for_flink_takes_no_checkpoints_of_a_batch_job(recovered):
+    _, run = recovered
+    assert run.checkpoints == 0
 
 
 def test_every_photo_has_one_record_and_it_is_the_local_runs(recovered, undisturbed):

@@ -50,7 +50,6 @@ abstract class Stage extends AbstractStreamOperator<byte[]> {
   private transient ConcurrentLinkedQueue<Tuple2<Integer, byte[]>> made; // by threads of the harness library
   private transient RemoteBundle bundle;
   private transient FnDataReceiver<WindowedValue<?>> receiver;
-  private transient boolean whole;
 
   Stage(JobInfo job, RunnerApi.ExecutableStagePayload payload, RunnerApi.Components components, List<OutputTag<byte[]>> tags) {
     this.job = job;
@@ -82,12 +81,10 @@ abstract class Stage extends AbstractStreamOperator<byte[]> {
 
   void finishBundle() throws Exception {
     if (bundle != null) {
-      RemoteBundle open = bundle;
+      bundle.close(); // waits for the worker
       bundle = null;
-      open.close(); // waits for the worker
       drain();
     }
-    whole = true;
   }
 
   @Override
@@ -98,7 +95,7 @@ abstract class Stage extends AbstractStreamOperator<byte[]> {
       }
     } finally {
       if (workers != null) {
-        workers.release(whole || getContainingTask().isCanceled());
+        workers.release(bundle == null);
       }
       super.close();
     }

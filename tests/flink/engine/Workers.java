@@ -41,15 +41,15 @@ final class Workers {
       return factory;
     }
 
-    /** A subtask that failed may have failed because its worker is dead: the next one gets others. */
-    void release(boolean whole) {
+    /** A worker that is left in the middle of a bundle is dead, or holds half the bundle for ever: the next subtask gets others. */
+    void release(boolean idle) {
       synchronized (Workers.class) {
         leases--;
-        if (!whole) {
+        if (!idle) {
           JOBS.remove(job, Workers.this);
         }
       }
-      LATER.schedule(Workers.this::endIfIdle, whole ? LINGER : 0, TimeUnit.SECONDS);
+      LATER.schedule(Workers.this::endIfIdle, idle ? LINGER : 0, TimeUnit.SECONDS);
     }
   }
 
