@@ -40,6 +40,7 @@ setup: system $(STAMP)
 demo: $(STAMP)
 	@$(RUN) -m beam_pipeline.samples "$(OUT)/samples" > /dev/null
 	@"$(VENV)/bin/cinematic-photos" run --input "$(OUT)/samples" --output "$(OUT)/demo"
+	@"$(VENV)/bin/cinematic-photos" review "$(OUT)/demo"
 
 test: setup
 	@$(RUN) -m pytest -m "not slow"

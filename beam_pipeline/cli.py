@@ -1,4 +1,4 @@
-"""The command line: `cinematic-photos run | render | perceive`.
+"""The command line: `cinematic-photos run | render | perceive | review | calibrate`.
 
 Exit codes: 0 done, 1 nothing to do or the photo was refused, 2 the command is wrong or the machine lacks something.
 """
@@ -16,6 +16,7 @@ import time
 from datetime import datetime
 
 import beam_pipeline
+from beam_pipeline import calibrate, review
 from models import registry
 from renderer import gl
 from renderer.canvas import RENDERERS
@@ -200,6 +201,12 @@ def _parser():
     perceive.add_argument("--output", required=True, metavar="DIR", help="folder for the maps")
     perceive.add_argument("--raw", action="store_true", help="the networks' own maps, before depth repair")
     _add_settings(perceive, ["min_side", "max_megapixels", "depth_model", "people_model", "saliency_model", "mirror_average"])
+
+    text = "Make a page of what a run left, to look at in a browser: OUT/review/index.html."
+    example = "  cinematic-photos review clips --input ~/Pictures --details 20"
+    review.add_arguments(command("review", text, example))
+    text = "Turn the marks that were made on the review page into thresholds."
+    calibrate.add_arguments(command("calibrate", text, "  cinematic-photos calibrate clips marks.json"))
     return parser
 
 
@@ -526,8 +533,9 @@ def main(argv=None):
             return _run(args, rest)
         if rest:
             raise UserError(f"unknown option {rest[0]}, see cinematic-photos {args.command} --help")
-        return {"render": _render, "perceive": _perceive}[args.command](args)
-    except (UserError, registry.ModelError) as error:
+        commands = {"render": _render, "perceive": _perceive, "review": review.run, "calibrate": calibrate.run}
+        return commands[args.command](args)
+    except (UserError, review.ReviewError, registry.ModelError) as error:
         print(f"cinematic-photos: {error}", file=sys.stderr)
         return WRONG
     except BrokenPipeError:  # `| head` has read enough
