@@ -6,13 +6,14 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo test test-slow bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-networks lock clean
+.PHONY: help setup system demo test test-slow test-browser bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-networks lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       animate the sample photos into out/"
 	@echo "make test       all quick tests"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-browser  the review page in Chromium, which apt installs where it may"
 	@echo "make bench      CPU seconds of each stage for one photo"
 	@echo "make bench-docs    the same, how it grows, and docs/performance.md with its plot"
 	@echo "make bench-camera PHOTOS=folder   the camera search against presets, on photos of yours"
@@ -43,7 +44,11 @@ demo: $(STAMP)
 	@"$(VENV)/bin/cinematic-photos" review "$(OUT)/demo"
 
 test: setup
-	@$(RUN) -m pytest -m "not slow"
+	@$(RUN) -m pytest -m "not slow and not browser"
+
+test-browser: setup
+	@sh "$(ROOT)install-browser.sh"
+	@$(RUN) -m pytest -m browser
 
 test-slow: setup
 	@$(RUN) -m pytest -m slow

