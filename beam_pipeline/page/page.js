@@ -5,7 +5,7 @@ const cinematic = (() => {
   const MARKS = { keep: "keep", drop: "drop", wrong: "wrong reason" };
   const KINDS = { candidates: "Clips", rejected: "Rejected", failures: "Failed" };
   const NUMBERS = {
-    artifact_score: ["Artifact score", 1], relative_parallax: ["Relative parallax", 1], saliency_kept: ["Saliency kept", 100],
+    artifact_score: ["Artifact score", 1], relative_parallax: ["Relative parallax", 100], saliency_kept: ["Saliency kept", 100],
     window_share: ["Size of the crop", 100], people: ["People", 100], largest_component: ["Largest torn piece", 100],
     largest_head_component: ["Largest torn piece on a head", 100], stretched_share: ["Torn, on average", 100],
     background_loss: ["Loss on background", 1], body_loss: ["Loss on bodies", 1], head_loss: ["Loss on heads", 1],
@@ -23,7 +23,7 @@ const cinematic = (() => {
   };
   const GAP = 20, PEOPLE = 0.005, HOVER_MS = 80; // px; share of the frame below which people are passers-by; before a clip loads
   let library, entries = [], shown = [], kind = "candidates", here = 0, columns = 1, cell = 1, open = null, loaded = 0, measure = "artifact_score";
-  let marks = {}, nodes = new Map(), details = new Map(), aspect = 0.75;
+  let marks = {}, nodes = new Map(), details = new Map(), names = new Map(), aspect = 0.75;
   const lines = {}; // thresholds that were dragged
 
   const el = (tag, attributes = {}, ...children) => {
@@ -35,8 +35,10 @@ const cinematic = (() => {
     node.append(...children.filter(child => child !== null && child !== undefined));
     return node;
   };
-  const fixed = value => (value === null || value === undefined ? "–" : value === 0 ? "0" : Math.abs(value) < 0.01 ? value.toPrecision(2) : value.toFixed(value < 0.1 ? 3 : 2));
+  const fixed = value => (value === null || value === undefined ? "–" : value > 0 && value < 0.005 ? "< 0.01" : value.toFixed(2));
+  const percent = share => (share > 0 && share < 0.0005 ? `${(share * 100).toPrecision(1)} %` : `${(share * 100).toFixed(1)} %`);
   const words = name => name.replaceAll("_", " ");
+  const why = entry => entry.detail.replace(/\b[0-9a-f]{16}\b/, id => names.get(id) ?? id); // near-duplicates name each other by id
   const base = path => path.slice(path.lastIndexOf("/") + 1);
   const url = path => path.split("/").map(encodeURIComponent).join("/");
   const version = entry => `${entry.version}/${entry.fingerprint}`;
@@ -109,7 +111,7 @@ const cinematic = (() => {
     const list = kind !== "candidates", width = $("grid").clientWidth;
     columns = list ? 1 : Math.max(2, Math.floor((width + GAP) / (210 + GAP)));
     const across = (width - GAP * (columns - 1)) / columns;
-    cell = list ? 64 : Math.round(across / aspect) + 72;
+    cell = list ? (width < 600 ? 84 : 60) : Math.round(across / aspect) + 72;
     nodes.forEach(node => node.remove());
     nodes.clear();
     $("grid").querySelector(".empty")?.remove();
@@ -181,7 +183,7 @@ const cinematic = (() => {
   }
   function row(entry, index) {
     return el("article", { class: "card row", role: "listitem", onclick: () => { here = index; show_detail(entry); } },
-      el("span", { class: "name", title: entry.path }, entry.path), el("span", {}, words(entry.reason)), el("span", { class: "quiet sentence" }, entry.detail),
+      el("span", { class: "name", title: entry.path }, entry.path), el("span", {}, words(entry.reason)), el("span", { class: "quiet sentence" }, why(entry)),
       badge(entry, "inline") ?? el("span"));
   }
   function move(step) {
@@ -203,10 +205,10 @@ const cinematic = (() => {
     const step = by => { const index = shown.indexOf(open) + by; if (shown[index]) { here = index; show_detail(shown[index]); } };
     const facts = el("dl");
     const fact = (name, value) => facts.append(el("dt", {}, name), el("dd", {}, value));
-    if (entry.reason) { fact(KINDS[entry.kind], words(entry.reason)); fact("Why", entry.detail); fact("Stage", entry.stage); }
+    if (entry.reason) { fact(KINDS[entry.kind], words(entry.reason)); fact("Why", why(entry)); fact("Stage", entry.stage); }
     if (entry.capture_time) fact("Taken", entry.capture_time.replace("T", " "));
     if (entry.motion) fact("Camera", `${entry.motion}, ${Math.round(entry.direction * 180 / Math.PI)}° across, ${Math.round(entry.climb * 180 / Math.PI)}° in`);
-    for (const [name, [text, times]] of Object.entries(NUMBERS)) if (entry[name] !== null) fact(text, times === 100 ? `${fixed(entry[name] * 100)} %` : fixed(entry[name]));
+    for (const [name, [text, times]] of Object.entries(NUMBERS)) if (entry[name] !== null) fact(text, times === 100 ? percent(entry[name]) : fixed(entry[name]));
     if (entry.width) fact("Clip", `${entry.width} × ${entry.height}`);
     fact("Photo id", entry.photo_id);
     const frame = clip ? el("div", { class: "frame", style: `aspect-ratio:${entry.width}/${entry.height}` },
@@ -346,6 +348,11 @@ const cinematic = (() => {
     document.documentElement.dataset.theme = next;
     remember("cinematic-photos:theme", next);
   });
+  $("more-filters").addEventListener("click", () => {
+    const shown_now = document.body.classList.toggle("filtering");
+    $("more-filters").setAttribute("aria-expanded", shown_now);
+    draw();
+  });
   $("save").addEventListener("click", save);
   $("filters").addEventListener("input", filter);
   $("filters").addEventListener("submit", event => event.preventDefault());
@@ -369,7 +376,11 @@ const cinematic = (() => {
     },
     part(build, number, rows) {
       if (build !== library.build) { $("count").textContent = "The page was made anew: reload it."; return; }
-      for (const row of rows) entries.push(Object.fromEntries(library.columns.map((name, i) => [name, row[i]])));
+      for (const row of rows) {
+        const entry = Object.fromEntries(library.columns.map((name, i) => [name, row[i]]));
+        entries.push(entry);
+        names.set(entry.photo_id, entry.path);
+      }
       loaded = number + 1;
       if (number === 0) {
         const first = entries.find(entry => entry.kind === "candidates");
