@@ -4,6 +4,7 @@ A page from a disk may not fetch files, so the records become scripts, some thou
 a shot came about are in no record: for some photos they are made again from the library.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.resources
@@ -322,6 +323,18 @@ def known_details(output, library):
     return {photo_id: version for photo_id, version in index.items() if today.get(photo_id) == version}
 
 
+def forget(output, details):
+    """Deletes the details of photos that have none any more: a photo that is gone must be gone from here as well."""
+    folder = posixpath.join(output, FOLDER, "details")
+    with contextlib.suppress(FileNotFoundError):
+        for below in storage.scan(folder)[0]:
+            if posixpath.basename(below) not in details:
+                for file in storage.scan(below)[1]:
+                    storage.delete(file.uri)
+        index = json.dumps(details, indent=1, sort_keys=True).encode()
+        storage.write(posixpath.join(folder, "index.json"), index)
+
+
 # The command
 
 
@@ -380,9 +393,8 @@ def run(args):
             fingerprint = settings.fingerprint(beam_pipeline.__version__, registry.digest(settings.models))
             networks = registry.Networks(settings.models, settings.mirror_average)
             details |= write_details(output, root, wanted, settings, fingerprint, networks, tell)
-            index = json.dumps(details, indent=1, sort_keys=True).encode()
-            storage.write(posixpath.join(output, FOLDER, "details", "index.json"), index)
         where = write_page(output, library, details)
+        forget(output, details)
     except OSError as error:
         raise ReviewError(f"{args.output} cannot be read or written: {error.strerror or error}.") from error
     sampled = f", a sample of {library.photos}" if len(library.rows) < library.photos else ""

@@ -36,7 +36,7 @@ const cinematic = (() => {
     return node;
   };
   const fixed = value => (value === null || value === undefined ? "–" : value > 0 && value < 0.005 ? "< 0.01" : value.toFixed(2));
-  const percent = share => (share > 0 && share < 0.0005 ? `${(share * 100).toPrecision(1)} %` : `${(share * 100).toFixed(1)} %`);
+  const percent = share => (share > 0 && share < 0.01 ? `${Number((share * 100).toPrecision(2))} %` : `${(share * 100).toFixed(1)} %`);
   const words = name => name.replaceAll("_", " ");
   const why = entry => entry.detail.replace(/\b[0-9a-f]{16}\b/, id => names.get(id) ?? id); // near-duplicates name each other by id
   const base = path => path.slice(path.lastIndexOf("/") + 1);
@@ -58,7 +58,7 @@ const cinematic = (() => {
     draw();
     if (open === entry) for (const button of $("detail").querySelectorAll("[data-mark]")) button.setAttribute("aria-pressed", markOf(entry) === button.dataset.mark);
   }
-  const tellMarks = () => { $("save").textContent = `Save marks (${Object.keys(marks).length})`; };
+  const tellMarks = () => { $("save").replaceChildren("Save", el("span", { class: "long" }, " marks"), ` (${Object.keys(marks).length})`); };
   function save() {
     const text = JSON.stringify({ format: 1, marks }, null, 1);
     const link = el("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: "marks.json" });
@@ -133,18 +133,22 @@ const cinematic = (() => {
         node.style.transform = `translate(${(index % columns) * (across + GAP)}px, ${Math.floor(index / columns) * cell}px)`;
         node.style.width = `${across}px`;
         if (kind !== "candidates") node.style.height = `${cell}px`;
+        node.id = `photo-${index}`;
         nodes.set(index, node);
         $("grid").append(node);
       }
+      node.setAttribute("aria-selected", index === here);
       node.classList.toggle("here", index === here && document.activeElement === $("grid"));
     }
   }
+  // Who sees nothing hears the photo that the keys have come to.
+  const tell_here = () => $("grid").setAttribute("aria-activedescendant", `photo-${here}`);
   const badge = (entry, extra = "") => markOf(entry) && el("span", { class: `mark ${markOf(entry)} ${extra}` }, MARKS[markOf(entry)]);
   const about = entry => `${entry.path}, artifact score ${fixed(entry.artifact_score)}`;
   function card(entry, index, across) {
     const frame = el("div", { class: "frame", style: `height:${Math.round(across / aspect)}px` },
       el("img", { src: `../${url(entry.poster)}`, alt: about(entry), loading: "lazy", decoding: "async" }), badge(entry));
-    const node = el("article", { class: "card", role: "listitem" }, frame,
+    const node = el("article", { class: "card", role: "option" }, frame,
       el("p", {}, el("span", { class: "name", title: entry.path }, base(entry.path)), el("span", {}, fixed(entry.artifact_score))),
       el("p", { class: "quiet" }, el("span", {}, entry.capture_time?.slice(0, 10) ?? "no date"), el("span", {}, entry.motion)));
     let timer;
@@ -182,7 +186,7 @@ const cinematic = (() => {
     clip.remove();
   }
   function row(entry, index) {
-    return el("article", { class: "card row", role: "listitem", onclick: () => { here = index; show_detail(entry); } },
+    return el("article", { class: "card row", role: "option", onclick: () => { here = index; show_detail(entry); } },
       el("span", { class: "name", title: entry.path }, entry.path), el("span", {}, words(entry.reason)), el("span", { class: "quiet sentence" }, why(entry)),
       badge(entry, "inline") ?? el("span"));
   }
@@ -194,6 +198,7 @@ const cinematic = (() => {
     else if (top + cell > scrollY + innerHeight) scrollTo(0, top + cell - innerHeight + 8);
     nodes.forEach((node, index) => { const frame = node.querySelector(".frame"); if (frame && index !== here) stop(frame); });
     draw();
+    tell_here();
     const frame = nodes.get(here)?.querySelector(".frame");
     if (frame) play(frame, shown[here]);
   }
@@ -271,7 +276,7 @@ const cinematic = (() => {
       if (!groups.has(name)) groups.set(name, []);
       groups.get(name).push(entry[measure]);
     }
-    const W = 900, H = 150, BINS = 60, grips = [];
+    const W = Math.min(900, $("main").clientWidth - 32), H = 150, BINS = W < 500 ? 30 : 60, grips = [];
     const drawn = [...groups].map(([name, found]) => {
       const bins = new Array(BINS).fill(0);
       for (const value of found) bins[Math.min(BINS - 1, Math.floor(value / end * BINS))]++;
@@ -329,6 +334,7 @@ const cinematic = (() => {
       if (by) { dialog.step(by); event.preventDefault(); }
       return;
     }
+    if (document.activeElement === document.body && /^Arrow(Left|Right)$/.test(event.key)) $("grid").focus();
     if (document.activeElement !== $("grid") || !shown.length) return;
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
     if (by) { move(by); event.preventDefault(); }

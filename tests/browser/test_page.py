@@ -1,12 +1,11 @@
 """The review page as people meet it: in Chromium, opened from a disk. `make test-browser` runs these."""
 
-import json
 import shutil
 import time
 
 import pytest
 
-from beam_pipeline import review
+from beam_pipeline import calibrate, review
 from beam_pipeline.review import COLUMNS, Library
 
 pytestmark = pytest.mark.browser
@@ -113,7 +112,8 @@ class Page:
         return self.find("#count").text
 
     def put(self, name, value):
-        self.js(f"(f => {{ f.value = {json.dumps(value)}; f.dispatchEvent(new Event('input', {{bubbles: true}})); }})(document.getElementById('{name}'))")
+        script = "const [name, value] = arguments, field = document.getElementById(name); field.value = value;"
+        self.driver.execute_script(script + "field.dispatchEvent(new Event('input', {bubbles: true}));", name, value)
 
     def keys(self, *keys):
         from selenium.webdriver import ActionChains
@@ -269,3 +269,31 @@ def test_every_picture_has_a_text(browser, real):
     assert shown.js("document.querySelectorAll('button:not([aria-label])').length") == shown.js(
         "[...document.querySelectorAll('button:not([aria-label])')].filter(b => b.textContent.trim()).length"
     )
+
+
+def test_a_finger_plays_a_clip_and_opens_it_with_the_next_tap(browser, real):
+    shown = Page(browser, real, PHONE)
+    x, y = shown.js(
+        "(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector('.card .frame').getBoundingClientRect())"
+    )
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        browser.execute_cdp_cmd("Input.synthesizeTapGesture", {"x": x, "y": y, "gestureSourceType": "touch"})
+        shown.until("document.querySelector('.card video')?.currentTime > 0")
+        assert not shown.js("document.querySelector('#detail').open")
+        browser.execute_cdp_cmd("Input.synthesizeTapGesture", {"x": x, "y": y, "gestureSourceType": "touch"})
+        shown.until("document.querySelector('#detail').open")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def test_marks_are_saved_as_a_file_that_calibrate_reads(browser, small, tmp_path):
+    shown = Page(browser, small)
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    shown.js("document.querySelector('#grid').focus()")
+    shown.keys("d")
+    shown.find("#save").click()
+    end = time.monotonic() + 10
+    while not (tmp_path / "marks.json").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert calibrate.read_marks(str(tmp_path / "marks.json")) == {f"{10_001:016x}": ("drop", "9-1/f00")}
