@@ -88,7 +88,7 @@ const cinematic = (() => {
     kind = next;
     for (const button of $("tabs").children) button.setAttribute("aria-current", button.dataset.kind === kind);
     const scores = kind === "scores";
-    $("filters").hidden = $("grid").hidden = scores;
+    $("filters").hidden = $("grid").hidden = $("more-filters").hidden = scores;
     $("scores").hidden = !scores;
     const reasons = [...new Set(entries.filter(entry => entry.kind === kind && entry.reason).map(entry => entry.reason))].sort();
     $("reason").replaceChildren(el("option", { value: "" }, "any"), ...reasons.map(reason => el("option", { value: reason }, words(reason))));
@@ -286,7 +286,7 @@ const cinematic = (() => {
         svg("rect", { class: "hit", x: -14, y: 0, width: 28, height: H }), svg("line", { class: "line", x1: 0, x2: 0, y1: 4, y2: H }), svg("circle", { cx: 0, cy: 4, r: 6 }));
       grips.push([grip, bars]);
       const plot = svg("svg", { viewBox: `0 0 ${W} ${H + 22}`, role: "group", "aria-label": name }, ...bars, svg("line", { class: "axis", x1: 0, x2: W, y1: H, y2: H }),
-        ...[0, 0.25, 0.5, 0.75, 1].map(part => svg("text", { x: part * W, y: H + 17, "text-anchor": part === 0 ? "start" : part === 1 ? "end" : "middle" }, (part * end).toFixed(end < 0.5 ? 3 : 2) + (part === 1 ? " and above" : ""))), grip);
+        ...(W < 500 ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1]).map(part => svg("text", { x: part * W, y: H + 17, "text-anchor": part === 0 ? "start" : part === 1 ? "end" : "middle" }, (part * end).toFixed(end < 0.5 ? 3 : 2) + (part === 1 ? " and above" : ""))), grip);
       const drag = event => { const box = plot.getBoundingClientRect(); set((event.clientX - box.left) / box.width * end); };
       grip.addEventListener("pointerdown", event => { grip.setPointerCapture(event.pointerId); drag(event); });
       grip.addEventListener("pointermove", event => { if (grip.hasPointerCapture(event.pointerId)) drag(event); });

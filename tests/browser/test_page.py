@@ -276,12 +276,17 @@ def test_a_finger_plays_a_clip_and_opens_it_with_the_next_tap(browser, real):
     x, y = shown.js(
         "(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector('.card .frame').getBoundingClientRect())"
     )
+
+    def tap():
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
     browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
     try:
-        browser.execute_cdp_cmd("Input.synthesizeTapGesture", {"x": x, "y": y, "gestureSourceType": "touch"})
+        tap()
         shown.until("document.querySelector('.card video')?.currentTime > 0")
         assert not shown.js("document.querySelector('#detail').open")
-        browser.execute_cdp_cmd("Input.synthesizeTapGesture", {"x": x, "y": y, "gestureSourceType": "touch"})
+        tap()
         shown.until("document.querySelector('#detail').open")
     finally:
         browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
