@@ -14,8 +14,8 @@ import posixpath
 
 from beam_pipeline import storage
 from renderer import gl
-from renderer.child import ChildCrashed
-from renderer.studio import Studio
+from renderer.child import ChildCrashed, ChildTimeout
+from renderer.studio import PATIENCE, Studio
 from transforms.elements import RejectReason
 from transforms.settings import Settings
 
@@ -35,6 +35,7 @@ NUMBERS = (
     "largest_head_component", "stretched_share", "background_loss", "body_loss", "head_loss", "direction", "climb",
 )  # fmt: skip
 COLUMNS = (*TEXTS, "kind", "stage", "reason", "detail", "capture_time", "clip", "poster", "width", "height", "motion", *NUMBERS)
+READ = (*COLUMNS, "digest")  # a page has no use for the last
 # The settings that decide on a number of the records, and whether more of it is worse.
 THRESHOLDS = {
     "max_artifact_score": ("artifact_score", True),
@@ -52,7 +53,7 @@ class Library:
     """What a run left.
 
     Attributes:
-      rows: dicts of COLUMNS, None where a record holds none; the highest artifact scores first.
+      rows: dicts of READ, None where a record holds none; the highest artifact scores first.
       photos: how many records there are; more than rows where only a sample was taken.
       summary: of summary.json, empty where there is none.
     """
@@ -69,7 +70,7 @@ class Library:
 
 
 def read_tables(output):
-    """[(kind, pyarrow Table of those of COLUMNS that it has)] of a run's records. Raises ReviewError where there are none."""
+    """[(kind, pyarrow Table of those of READ that it has)] of a run's records. Raises ReviewError where there are none."""
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -81,7 +82,7 @@ def read_tables(output):
             for file in files:
                 if file.uri.endswith(".parquet"):
                     opened = parquet.ParquetFile(io.BytesIO(storage.read(file.uri, MAX_RECORDS)))
-                    names = [name for name in COLUMNS if name in opened.schema_arrow.names]
+                    names = [name for name in READ if name in opened.schema_arrow.names]
                     parts.append(opened.read(columns=names))
         except FileNotFoundError:
             continue
@@ -110,7 +111,7 @@ def read_library(output, most=None):
     for kind, table in tables:
         if last is not None:
             table = table.filter(table["photo_id"].to_numpy(zero_copy_only=False).astype(str) <= last)
-        rows += [dict.fromkeys(COLUMNS) | row | {"kind": kind} for row in table.to_pylist()]
+        rows += [dict.fromkeys(READ) | row | {"kind": kind} for row in table.to_pylist()]
     rows.sort(key=lambda row: (-1.0 if row["artifact_score"] is None else row["artifact_score"], row["photo_id"]), reverse=True)
     try:
         summary = json.loads(storage.read(posixpath.join(output, "summary.json"), MAX_SUMMARY))
@@ -249,8 +250,9 @@ def detail_of(data, settings, networks, studio):
     Raises Rejected, Failed.
     """
     from transforms import decode, explain, infer, mesh, picture, render, repair, trajectory
+    from transforms.elements import Failed
 
-    guard = decode.guard(settings.max_megapixels)
+    guard = decode.guard(settings.max_megapixels, PATIENCE)
     photo = decode.guarded(guard, picture.decode, data, settings.max_megapixels, settings.min_side)
     scene = mesh.build_scene(repair.repair(infer.see(photo, networks(photo.rgb))))
     shot = trajectory.shoot(scene, settings)
@@ -260,7 +262,10 @@ def detail_of(data, settings, networks, studio):
     for name, take in takes.items():
         height = max(4, round(CLIP_WIDTH * shot.height / shot.width / 4) * 4)
         small = dataclasses.replace(take, width=CLIP_WIDTH, height=height)
-        clip = render.render(studio, small, settings.fps)
+        try:
+            clip = render.render(studio, small, settings.fps)
+        except Failed:  # of a preset that cannot be drawn the others are still worth seeing
+            continue
         files |= {f"{name}.mp4": clip.video, f"{name}-still.jpg": clip.poster}
         cameras[name] = {key: _short(value) for key, value in explain.numbers(take.measures).items()}
     return {"cameras": cameras}, files
@@ -278,9 +283,9 @@ def write_details(output, root, wanted, settings, fingerprint, networks, tell=la
       tell: is called with a line for the user as photos are worked on.
     """
     from beam_pipeline import sources
-    from transforms.elements import Failed, Rejected
+    from transforms.elements import Failed, FailReason, Rejected
 
-    studio = Studio(settings.renderer)
+    studio = Studio(settings.renderer, PATIENCE)
     try:
         studio.check()
     except (gl.GLUnavailable, ChildCrashed) as error:
@@ -292,10 +297,16 @@ def write_details(output, root, wanted, settings, fingerprint, networks, tell=la
             tell(f"details {number} of {len(wanted)}")
             try:
                 if ".." in path.split("/") or path.startswith("/"):
-                    raise Failed("missing", "Its path leads out of the library.")
-                report, files = detail_of(sources.read_bytes(posixpath.join(root, path)), settings, networks, studio)
+                    raise Failed(FailReason.MISSING, "Its path leads out of the library.")
+                data = sources.read_bytes(posixpath.join(root, path))
+                if row["digest"] and sources.digest(data) != row["digest"]:
+                    raise Failed(FailReason.MISSING, "The photo has changed since the run.")
+                report, files = detail_of(data, settings, networks, studio)
             except (Rejected, Failed) as ended:
                 tell(f"no details of {path}: {ended.detail}\n")
+                continue
+            except (ChildCrashed, ChildTimeout) as ended:
+                tell(f"no details of {path}: {ended}\n")
                 continue
             folder = posixpath.join(output, FOLDER, "details", photo_id)
             for name, data in files.items():
@@ -327,7 +338,10 @@ def forget(output, details):
     """Deletes the details of photos that have none any more: a photo that is gone must be gone from here as well."""
     folder = posixpath.join(output, FOLDER, "details")
     with contextlib.suppress(FileNotFoundError):
-        for below in storage.scan(folder)[0]:
+        folders = storage.scan(folder)[0]
+        if not folders:  # a bucket answers so where there is none
+            return
+        for below in folders:
             if posixpath.basename(below) not in details:
                 for file in storage.scan(below)[1]:
                     storage.delete(file.uri)

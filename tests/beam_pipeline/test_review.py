@@ -13,6 +13,7 @@ import pytest
 from beam_pipeline import manifest, review, sinks
 from tests.beam_pipeline.test_sinks import CANDIDATE, FAILURE, REJECTION
 from tests.cloud import emulated_storage
+from transforms.settings import Settings
 
 SETTINGS = {"settings": {"max_artifact_score": 1.2, "depth_model": "builtin"}}
 
@@ -176,6 +177,19 @@ def test_a_run_gets_a_page_with_details_of_its_photos(cli, finished, library):
     for name in report["cameras"]:
         assert len(files[f"details/{photo_id}/{name}.mp4"]) > 1000
     assert not any(str(library).encode() in data or b"Exif" in data for name, data in files.items())
+
+
+def test_a_photo_that_has_changed_since_gets_no_details(tmp_path, samples, monkeypatch):
+    write_records(tmp_path, clip(1, path="cat.jpg"), clip(2, path="../cat.jpg"), clip(3, path="gone.jpg"))
+    monkeypatch.setattr(review, "detail_of", None)  # none gets so far
+    told = []
+    wanted = review.read_library(str(tmp_path)).rows
+    made = review.write_details(str(tmp_path), str(samples), wanted, Settings(), "f00", None, told.append)
+    assert made == {}
+    text = "".join(told)
+    for says in ("cat.jpg: The photo has changed", "../cat.jpg: Its path leads out", "gone.jpg: The file is gone"):
+        assert says in text
+    assert str(samples) not in text
 
 
 def test_a_bucket_gets_the_same_page(cli, output, tmp_path_factory):
