@@ -6,7 +6,7 @@ RUN := cd "$(ROOT)" && "$(VENV)/bin/python"
 STAMP := $(VENV)/.installed
 OUT ?= $(ROOT)out
 
-.PHONY: help setup system demo check test test-slow test-flink bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-flink bench-networks showcase lock clean
+.PHONY: help setup system demo check test test-slow test-flink test-browser bench bench-docs bench-camera bench-stereo bench-library bench-backfill bench-flink bench-networks showcase lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check      style, types and the tests of the parts, with their coverage"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-flink a Flink cluster that loses a task manager; needs java and mvn, fetches 400 MB once"
+	@echo "make test-browser  the review page in Chromium, which apt installs where it may"
 	@echo "make bench      CPU seconds of each stage for one photo"
 	@echo "make bench-docs    the same, how it grows, and docs/performance.md with its plot"
 	@echo "make bench-camera PHOTOS=folder   the camera search against presets, on photos of yours"
@@ -43,14 +44,19 @@ setup: system $(STAMP)
 demo: $(STAMP)
 	@$(RUN) -m beam_pipeline.samples "$(OUT)/samples" > /dev/null
 	@"$(VENV)/bin/cinematic-photos" run --input "$(OUT)/samples" --output "$(OUT)/demo"
+	@"$(VENV)/bin/cinematic-photos" review "$(OUT)/demo"
 
 test: setup
-	@$(RUN) -m pytest -m "not slow and not flink"
+	@$(RUN) -m pytest -m "not slow and not flink and not browser"
 
 # What a commit should pass; `make test` goes through the command as well.
 check: setup
 	@$(RUN) -m ruff check . && $(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/mypy && \
-		$(VENV)/bin/python -m pytest -m "not slow and not command and not flink" -q --cov --cov-report=term:skip-covered --cov-fail-under=70
+		$(VENV)/bin/python -m pytest -m "not slow and not command and not flink and not browser" -q --cov --cov-report=term:skip-covered --cov-fail-under=70
+
+test-browser: setup
+	@sh "$(ROOT)install-browser.sh"
+	@$(RUN) -m pytest -m browser
 
 test-slow: setup
 	@$(RUN) -m pytest -m slow

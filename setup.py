@@ -15,7 +15,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["beam_pipeline*", "transforms*", "models*", "renderer*"]),
-    package_data={"models": ["card.md", "weights/*.npz", "configs/*.toml"]},
+    package_data={"beam_pipeline": ["page/*"], "models": ["card.md", "weights/*.npz", "configs/*.toml"]},
     install_requires=[
         "ai-edge-litert>=1.3",
         "apache-beam[gcp]>=2.77,<3",
@@ -50,6 +50,7 @@ setup(
             "pytest",
             "pytest-cov",
             "ruff",
+            "selenium",
         ],
         "dev": ["pre-commit"],
         "evaluate": ["fairlearn>=0.12"],

@@ -8,7 +8,7 @@ import os
 import sys
 
 import beam_pipeline
-from beam_pipeline import config
+from beam_pipeline import calibrate, config, review
 from beam_pipeline.commands import DONE, WRONG, UserError, completion, doctor, models, perceive, render, run
 from models.registry import ModelError
 
@@ -16,6 +16,8 @@ COMMANDS = {
     "run": run,
     "render": render,
     "perceive": perceive,
+    "review": review,
+    "calibrate": calibrate,
     "models": models,
     "doctor": doctor,
     "completion": completion,

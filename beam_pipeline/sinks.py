@@ -39,6 +39,7 @@ _MEASURES = {
     "head_loss": (_REAL, False),
     "saliency_kept": (_REAL, False),
     "window_share": (_REAL, False),
+    "people": (_REAL, False),
     "evaluations": (_INT, False),
 }
 _NAMED = {name: (_TEXT, name == "digest") for name in ("photo_id", "path", "version", "digest", "fingerprint")}

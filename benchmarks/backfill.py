@@ -26,7 +26,7 @@ from transforms.elements import Candidate, Measures, PhotoRef, Rejection
 
 NEWS = 1000  # one name of so many is new, and one was changed
 LISTED_AT_ONCE = 10_000
-MEASURES = Measures(0.25, 0.02, "arc", 0.5, 0.0, 0.01, 0.0, 0.02, 0.03, 0.15, 0.1, 0.0, 0.9, 0.8, 120)
+MEASURES = Measures(0.25, 0.02, "arc", 0.5, 0.0, 0.01, 0.0, 0.02, 0.03, 0.15, 0.1, 0.0, 0.9, 0.8, 0.3, 120)
 COSTS = {"read": 0.01, "decode": 0.13, "infer": 0.05, "repair": 0.09, "mesh": 0.01, "trajectory": 0.11, "render": 2.6}
 
 

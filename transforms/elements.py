@@ -140,6 +140,7 @@ class Measures:
     head_loss: float
     saliency_kept: float
     window_share: float
+    people: float  # share of the frame, from the photo's own viewpoint
     evaluations: int
 
 

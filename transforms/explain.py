@@ -21,15 +21,27 @@ SCENE_STEP = 4  # cells: of the scene seen from above
 CLOSE_UP = 0.3  # of a panel, left free about the path that it shows
 
 
+def as_presets(shot, settings):
+    """{name: Shot} of what presets would do to a Shot's scene, at its relative parallax; names as of `transforms.baselines`.
+
+    A preset that cannot do it is left out.
+    """
+    view, meter = View.of(shot.scene, settings), ArtifactMeter(shot.scene, shot.window)
+    takes = baselines.compare(view, meter, shot.measures.relative_parallax, settings)
+    return {
+        name: dataclasses.replace(shot, path=take.path, window=take.window, measures=measures_of(view, take, None))
+        for name, take in takes.items()
+    }
+
+
 def compare(shot, settings):
-    """Measures of what presets would do to a Shot's scene, at its relative parallax.
+    """Measures of what `as_presets` makes of a Shot.
 
     Returns:
       {name: dict of Measures and `fov_shrink`, or None where the preset cannot do it}; names as of `transforms.baselines`.
     """
-    view, meter = View.of(shot.scene, settings), ArtifactMeter(shot.scene, shot.window)
-    found = baselines.compare(view, meter, shot.measures.relative_parallax, settings)
-    return {name: numbers(measures_of(view, found[name], None)) if name in found else None for name in baselines.NAMES}
+    moved = as_presets(shot, settings)
+    return {name: numbers(moved[name].measures) if name in moved else None for name in baselines.NAMES}
 
 
 def numbers(measures):

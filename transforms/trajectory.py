@@ -172,6 +172,11 @@ class View:
         """Share of the photo's saliency that a window shows, in the frame of a Path that shows least of it."""
         return framing.saliency_kept(*self.salient_points(KEPT_STEP), window, path.part(FRAMES))
 
+    def people(self, window):
+        """Share of a window that shows people, from the photo's own viewpoint."""
+        shape = self.scene.regions.shape
+        return float((self.scene.regions[framing.cells_of(window, self.scene.lens, shape)] > 0).mean())
+
     def frame(self, path, settings):
         """The Window of a Path's frames, and its share of the largest at rest; raises Rejected where there is none."""
         scene, ratio = self.scene, self.width / self.height
@@ -312,6 +317,7 @@ def measures_of(view, take, evaluations):
         head_loss=head,
         saliency_kept=view.saliency_kept(take.path, take.window),
         window_share=take.share,
+        people=view.people(take.window),
         evaluations=evaluations,
     )
 

@@ -34,6 +34,7 @@ MEASURES = Measures(
     head_loss=0.0,
     saliency_kept=0.9,
     window_share=0.8,
+    people=0.3,
     evaluations=120,
 )
 CANDIDATE = Candidate(

@@ -240,6 +240,14 @@ def test_the_measures_are_shares(sharp):
     assert measures.largest_head_component == 0
     assert 0.9 < measures.saliency_kept <= 1
     assert Settings().min_window <= measures.window_share <= 1
+    assert measures.people == 0
+
+
+def test_people_are_told_as_their_share_of_the_frame():
+    person = disc(radius=0.2)
+    shot = shoot(standing_out(person, person=person, saliency=person), Settings(**SHORT))
+    frame = shot.window.width * shot.window.height / (4 * shot.scene.lens.half_width * shot.scene.lens.half_height)
+    assert shot.measures.people == pytest.approx((shot.scene.regions > 0).mean() / frame, rel=0.05)
 
 
 def test_the_same_scene_gives_the_same_shot(sharp):
