@@ -250,7 +250,8 @@ def read_bytes(uri, version=None, seconds=storage.PATIENCE):
         data = storage.read(uri, MAX_BYTES + 1, version, seconds)
     # Messages would carry the absolute path.
     except FileNotFoundError as error:
-        raise Failed(FailReason.MISSING, "The file is gone, or has changed, since it was listed.") from error
+        text = "The file is gone, or has changed, since it was listed." if version else "There is no such file."
+        raise Failed(FailReason.MISSING, text) from error
     except OSError as error:
         raise Failed(FailReason.NO_ACCESS, f"The file cannot be read ({type(error).__name__}).") from error
     if len(data) > MAX_BYTES:
