@@ -73,12 +73,12 @@ def _checked(command: str, key: str, action: argparse.Action, value: Any) -> Any
     """A value as the option would give it."""
     many = isinstance(action, argparse._AppendAction)
     flag = isinstance(action, argparse._StoreTrueAction)
-    wanted = bool if flag else action.type or str
+    wanted: Any = bool if flag else action.type or str  # the types of our options are classes
     values = value if many and isinstance(value, list) else [value]
     for one in values:
         if isinstance(one, bool) != flag or isinstance(one, str) != (wanted is str) or isinstance(one, list | dict):
             raise ConfigError(f"The config file has {key} = {json.dumps(value)} in [{command}], which is no {wanted.__name__}.")
-    return values if many else (wanted(value) if callable(wanted) else value)
+    return values if many else wanted(value)
 
 
 def beam_flags(tables: Mapping[str, Any]) -> list[str]:
