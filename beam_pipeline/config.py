@@ -76,7 +76,8 @@ def _checked(command: str, key: str, action: argparse.Action, value: Any) -> Any
     wanted: Any = bool if flag else action.type or str  # the types of our options are classes
     values = value if many and isinstance(value, list) else [value]
     for one in values:
-        if isinstance(one, bool) != flag or isinstance(one, str) != (wanted is str) or isinstance(one, list | dict):
+        fits = (int, float) if wanted is float else wanted
+        if isinstance(one, bool) != flag or not isinstance(one, fits):
             raise ConfigError(f"The config file has {key} = {json.dumps(value)} in [{command}], which is no {wanted.__name__}.")
     return values if many else wanted(value)
 

@@ -59,6 +59,8 @@ def test_what_is_required_is_still_required_where_no_one_says_it():
         ({"run": {"loop": "yes"}}, "no bool"),
         ({"run": {"output": 7}}, "no str"),
         ({"run": {"width": True}}, "no int"),
+        ({"run": {"width": 1.5}}, "no int"),
+        ({"run": {"since": {"year": 1}}}, "no str"),
         ({"run": {"config": "other.toml"}}, "'config'"),
     ],
 )
