@@ -15,6 +15,7 @@ import argparse
 import json
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 BEAM = "beam"
@@ -74,6 +75,7 @@ def _checked(command: str, key: str, action: argparse.Action, value: Any) -> Any
     many = isinstance(action, argparse._AppendAction)
     flag = isinstance(action, argparse._StoreTrueAction)
     wanted: Any = bool if flag else action.type or str  # the types of our options are classes
+    value = value.isoformat() if isinstance(value, date) else value  # TOML's own dates, of which times are a kind
     values = value if many and isinstance(value, list) else [value]
     for one in values:
         fits = (int, float) if wanted is float else wanted

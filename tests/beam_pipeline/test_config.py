@@ -45,6 +45,11 @@ def test_names_may_have_underscores_and_one_value_may_stand_for_a_list():
     assert (args.input, args.max_artifact_score) == (["a"], 0.5)
 
 
+def test_dates_need_no_quotes(tmp_path):
+    (tmp_path / "a.toml").write_text('[run]\ninput = "a"\noutput = "c"\nsince = 2024-12-31\n')
+    assert parsed(config.read(str(tmp_path / "a.toml"))).since == "2024-12-31"
+
+
 def test_what_is_required_is_still_required_where_no_one_says_it():
     with pytest.raises((argparse.ArgumentError, SystemExit)):
         parsed({"run": {"input": ["a"]}})
