@@ -11,7 +11,12 @@ import flex_template
 from beam_pipeline import cli
 from tests.dataflow.conftest import ROOMS, ROOT, SETUP, build_sdist, clean_python, run
 
-DATA = {"models/card.md", "models/weights/builtin.npz"} | {f"models/configs/{name}.toml" for name in ("first", "second", "third")}
+DATA = {
+    "models/card.md",
+    "models/weights/builtin.npz",
+    *(f"models/configs/{name}.toml" for name in ("first", "second", "third")),
+    *(f"beam_pipeline/page/{name}" for name in ("index.html", "page.js", "style.css")),
+}
 MADE = re.compile(r"PKG-INFO|setup\.cfg|cinematic_photos\.egg-info/[^/]+")  # by setuptools, along the way
 
 
