@@ -46,8 +46,9 @@ demo: $(STAMP)
 	@"$(VENV)/bin/cinematic-photos" run --input "$(OUT)/samples" --output "$(OUT)/demo"
 	@"$(VENV)/bin/cinematic-photos" review "$(OUT)/demo"
 
+# Two at a time, a file's tests together, for what they share: each holds the networks, so that more cores would want more memory.
 test: setup
-	@$(RUN) -m pytest -m "not slow and not flink and not browser"
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow and not flink and not browser"
 
 # What a commit should pass; `make test` goes through the command as well.
 check: setup

@@ -49,6 +49,7 @@ setup(
             "pooch",
             "pytest",
             "pytest-cov",
+            "pytest-xdist",
             "ruff",
             "selenium",
         ],
