@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -94,7 +95,7 @@ def _classes(grey):
 
 
 @pytest.fixture(scope="module")
-def home(samples, tmp_path_factory):
+def home(samples, library, finished, tmp_path_factory):
     """A user's home, with the photos and files that the documents speak of, and the command as it is installed."""
     home = tmp_path_factory.mktemp("home")
     (home / "Pictures").mkdir()
@@ -111,6 +112,9 @@ def home(samples, tmp_path_factory):
     for name, (side, answer) in networks.items():
         (home / name).mkdir()
         os.rename(convert(keras_network(side, side, answer), home / name), home / f"{name}.tflite")
+    shutil.copytree(finished[0], home / "OUT")
+    shutil.copytree(library, home / "LIBRARY")
+    (home / "marks.json").write_text('{"format": 1, "marks": {}}')
     (home / "bin").mkdir()
     command = home / "bin" / "cinematic-photos"
     command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m beam_pipeline "$@"\n')

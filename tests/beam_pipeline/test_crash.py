@@ -52,12 +52,15 @@ def test_killed_at_ten_moments_a_rerun_ends_where_an_undisturbed_run_does(finish
     started = time.monotonic()
     assert begin(library, tmp_path / "timed").wait(300) == 0
     whole = time.monotonic() - started
-    killed = 0
-    for _ in range(KILLS):
+    killed = tries = 0
+    while killed < KILLS:
+        tries += 1
+        assert tries <= 3 * KILLS, "runs are too fast to be killed"
+        started = time.monotonic()
         killed += kill_after(begin(library, output), moments.uniform(0.3, 1.0) * whole)
         if (output / "summary.json").exists():  # it came through: from the start again, or the rest would kill nothing
             shutil.rmtree(output)
-    assert killed >= KILLS / 2
+            whole = min(whole, time.monotonic() - started)  # the machine has less else to do than when this was measured
     done = cli("run", "--input", library, "--output", output, *SMALL)
     assert done.returncode == 0, done.stderr
     assert files(output) == files(undisturbed)
