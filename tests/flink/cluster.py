@@ -205,11 +205,11 @@ def _settings(folder, rpc, rest):
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "128m",
         "taskmanager.memory.jvm-overhead.max": "128m",
-        "taskmanager.memory.task.heap.size": "256m",
+        "taskmanager.memory.task.heap.size": "1024m",
         "taskmanager.memory.task.off-heap.size": "128m",
         "taskmanager.memory.managed.size": "64m",
-        "taskmanager.memory.network.min": "128m",
-        "taskmanager.memory.network.max": "128m",
+        "taskmanager.memory.network.min": "256m",
+        "taskmanager.memory.network.max": "256m",
         "taskmanager.network.sort-shuffle.min-buffers": 32,  # a stage has up to five results, each would hold 16 MB
         "io.tmp.dirs": folder / "tmp",
         "web.tmpdir": folder / "web",
@@ -236,7 +236,7 @@ def cluster(folder, jars, task_managers):
     (folder / "conf" / "config.yaml").write_text("\n".join(lines) + "\n")
     (folder / "conf" / "log4j.properties").write_text(LOGGING)
     java = ["java", f"-Dlog4j.configurationFile={folder / 'conf' / 'log4j.properties'}"]
-    java += ["-Xmx512m", "-XX:MaxDirectMemorySize=512m", "-XX:TieredStopAtLevel=1"]
+    java += ["-Xmx2g", "-XX:MaxDirectMemorySize=1g", "-XX:TieredStopAtLevel=1"]
     java += [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENS] + ["-cp", jars.classpath]
     configured = ["--configDir", folder / "conf"]
     with contextlib.ExitStack() as stack:

@@ -24,6 +24,7 @@ def rows(output):
         records = parquet.read_table(output / kind).to_pylist()
         for record in records:
             record.pop("cpu_seconds")
+            record.pop("peak_mb")
         found[kind] = sorted(records, key=lambda record: (record["photo_id"], record["path"]))
     return found
 
