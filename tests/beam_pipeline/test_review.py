@@ -187,7 +187,7 @@ def test_a_photo_that_has_changed_since_gets_no_details(tmp_path, samples, monke
     made = review.write_details(str(tmp_path), str(samples), wanted, Settings(), "f00", None, told.append)
     assert made == {}
     text = "".join(told)
-    for says in ("cat.jpg: The photo has changed", "../cat.jpg: Its path leads out", "gone.jpg: The file is gone"):
+    for says in ("cat.jpg: The photo has changed", "../cat.jpg: Its path leads out", "gone.jpg: There is no such file"):
         assert says in text
     assert str(samples) not in text
 
