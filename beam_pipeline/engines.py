@@ -1,7 +1,6 @@
 """Which engine runs the job, and which of its options it listens to."""
 
 import argparse
-import contextlib
 import difflib
 import os
 import sys
@@ -88,15 +87,17 @@ def beam_options(flags, ours):
     return options, runner
 
 
-def _check_buckets(options, uris):
+def _check_buckets(uris):
     """Raises UserError for a bucket that is not there: Beam tries for minutes to stage there, and workers fail photo by photo."""
-    from apache_beam.io.gcp.gcsio import GcsIO
-    from google.api_core.exceptions import Forbidden
+    from beam_pipeline import storage
 
-    for bucket in sorted({uri.removeprefix("gs://").partition("/")[0] for uri in uris if uri and uri.startswith("gs://")}):
-        with contextlib.suppress(Forbidden):  # who may write objects need not see the bucket
-            if GcsIO(pipeline_options=options).get_bucket(bucket) is None:
-                raise UserError(f"There is no bucket {bucket}.")
+    for uri in filter(storage.in_bucket, filter(None, uris)):
+        try:
+            next(storage.walk(uri), None)
+        except FileNotFoundError as error:
+            raise UserError(f"There is no bucket {uri.removeprefix(storage.BUCKET).partition('/')[0]}.") from error
+        except PermissionError:  # who may write objects need not see the bucket
+            continue
 
 
 def submit(built, options, output, fingerprint):
@@ -108,7 +109,7 @@ def submit(built, options, output, fingerprint):
     cloud, dry = options.view_as(GoogleCloudOptions), options.view_as(TestOptions).dry_run
     try:
         if not dry:
-            _check_buckets(options, [cloud.staging_location or cloud.temp_location, output])
+            _check_buckets([cloud.staging_location or cloud.temp_location, output])
         built.run()
     except DataflowJobAlreadyExistsError:
         print(f"cinematic-photos: nothing submitted, job {cloud.job_name} is active already", file=sys.stderr)

@@ -11,9 +11,10 @@ import apache_beam as beam
 from apache_beam.io import fileio
 
 from beam_pipeline import storage
-from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection, RejectReason
+from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection, RejectReason, Spent
 
 FOLDERS = {Candidate: "candidates", Rejection: "rejected", Failure: "failures"}
+COSTS = tuple(field.name for field in dataclasses.fields(Spent))  # columns that are maps by stage
 # What may be otherwise the next time, although neither photo nor configuration has changed.
 PASSING = {
     str(reason)
@@ -26,7 +27,7 @@ def record_of(kind, row):
     names = {field.name for field in dataclasses.fields(kind)}
     if not names <= row.keys():
         return None
-    return kind(**{name: row[name] for name in names} | {name: dict(row[name]) for name in ("cpu_seconds", "peak_mb")})
+    return kind(**{name: row[name] for name in names} | {name: dict(row[name]) for name in COSTS})
 
 
 class ReadRecords(beam.PTransform):

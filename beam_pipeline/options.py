@@ -14,6 +14,7 @@ from transforms.settings import Settings
 
 CORE_HOUR_PRICE = 0.05  # US dollars, memory included: the order of what clouds ask for (choice)
 DRY_RUN = "dry-run"  # folder below the output that a dry run writes into
+MAX_DISTANCE = 64  # bits of a perceptual hash
 MAX_BATCH = 64  # decoded photos that wait together in memory, some 10 MB each
 
 
@@ -53,68 +54,40 @@ class Job:
     core_hour_price: float = CORE_HOUR_PRICE
     duplicate_distance: int = DUPLICATE_DISTANCE
 
+    def __post_init__(self) -> None:
+        """Raises ValueError with a sentence for the user."""
+        if self.record_shards < 1:
+            raise ValueError(f"--record-shards must be at least 1, got {self.record_shards}")
+        if not 1 <= self.inference_batch <= MAX_BATCH:
+            raise ValueError(f"--inference-batch must be from 1 to {MAX_BATCH}, got {self.inference_batch}")
+        if self.part.limit is not None and self.part.limit < 1:
+            raise ValueError(f"--limit must be at least 1, got {self.part.limit}")
+        if not 0 <= self.part.shard[0] < self.part.shard[1]:
+            raise ValueError("--shard must be i/n with i from 1 to n")
+        if self.prune and self.part != sources.Slice():
+            raise ValueError("--prune needs the whole library: it does not go with --since, --limit or --shard.")
+        if not self.photo_seconds > 0:
+            raise ValueError(f"--photo-seconds must be above 0, got {self.photo_seconds:g}")
+        if self.duplicate_distance > MAX_DISTANCE:
+            raise ValueError(f"--duplicate-distance must be at most {MAX_DISTANCE}, got {self.duplicate_distance}")
+
     @staticmethod
-    def of(
-        patterns: Iterable[str],
-        output: str,
-        settings: Settings,
-        root: str | None = None,
-        record_shards: int = 1,
-        inference_batch: int = 1,
-        part: sources.Slice | None = None,
-        redo: bool = False,
-        prune: bool = False,
-        dry_run: bool = False,
-        photo_seconds: float = PATIENCE,
-        log_photos: bool = False,
-        core_hour_price: float = CORE_HOUR_PRICE,
-        duplicate_distance: int = DUPLICATE_DISTANCE,
-    ) -> "Job":
-        """Checks and completes a job's parts. Raises ValueError with a sentence for the user."""
+    def of(patterns: Iterable[str], output: str, settings: Settings, root: str | None = None, **choices: Any) -> "Job":
+        """The job of what a user names; `choices` are further attributes. Raises ValueError with a sentence for the user."""
         patterns = tuple(sources.absolute(p) for p in patterns)
         root = sources.absolute(root).rstrip("/") if root else sources.library_root(patterns)
-        for pattern in patterns:
-            if not (sources.static_prefix(pattern) + "/").startswith(root.rstrip("/") + "/"):
-                raise ValueError(f"--input {pattern} does not lie under --library-root {root}.")
         output = sources.absolute(output).rstrip("/")
         for pattern in patterns:
-            if (sources.static_prefix(pattern).rstrip("/") + "/").startswith(output + "/"):
+            below = sources.static_prefix(pattern).rstrip("/") + "/"
+            if not below.startswith(root.rstrip("/") + "/"):
+                raise ValueError(f"--input {pattern} does not lie under --library-root {root}.")
+            if below.startswith(output + "/"):
                 raise ValueError(
                     f"--output {output} holds the photos of --input {pattern}: choose a folder beside or below them."
                 )
-        if record_shards < 1:
-            raise ValueError(f"--record-shards must be at least 1, got {record_shards}")
-        if not 1 <= inference_batch <= MAX_BATCH:
-            raise ValueError(f"--inference-batch must be from 1 to {MAX_BATCH}, got {inference_batch}")
-        part = part or sources.Slice()
-        if part.limit is not None and part.limit < 1:
-            raise ValueError(f"--limit must be at least 1, got {part.limit}")
-        if not 0 <= part.shard[0] < part.shard[1]:
-            raise ValueError("--shard must be i/n with i from 1 to n")
-        if prune and part != sources.Slice():
-            raise ValueError("--prune needs the whole library: it does not go with --since, --limit or --shard.")
-        if not photo_seconds > 0:
-            raise ValueError(f"--photo-seconds must be above 0, got {photo_seconds:g}")
-        if duplicate_distance > 64:
-            raise ValueError(f"--duplicate-distance must be at most 64, got {duplicate_distance}")
-        if dry_run:
+        if choices.get("dry_run"):
             output = posixpath.join(output, DRY_RUN)
-        return Job(
-            patterns=patterns,
-            root=root,
-            output=output,
-            settings=settings,
-            record_shards=record_shards,
-            inference_batch=inference_batch,
-            part=part,
-            redo=redo,
-            prune=prune,
-            dry_run=dry_run,
-            photo_seconds=photo_seconds,
-            log_photos=log_photos,
-            core_hour_price=core_hour_price,
-            duplicate_distance=duplicate_distance,
-        )
+        return Job(patterns, root, output, settings, **choices)
 
     @property
     def rules(self) -> manifest.Rules:

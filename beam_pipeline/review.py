@@ -13,10 +13,9 @@ import json
 import posixpath
 
 from beam_pipeline import storage
-from beam_pipeline.commands import UserError
-from renderer import gl
+from beam_pipeline.commands import UserError, models_of, open_studio, read_summary
 from renderer.child import ChildCrashed, ChildTimeout
-from renderer.studio import PATIENCE, Studio
+from renderer.studio import PATIENCE
 from transforms.elements import RejectReason
 from transforms.settings import Settings
 
@@ -27,11 +26,11 @@ KINDS = CLIPS, REJECTED, FAILED = "candidates", "rejected", "failures"  # as of 
 ASSETS = ("style.css", "page.js", "index.html")  # the last is what people open
 ROWS = 2000  # a script, some 600 KB
 ENTRIES = 50_000  # that a page holds at most: a browser filters them in a few hundredths of a second
-DETAILS = 12
+DETAILS = 12  # of each kind, by default: a minute's work, and what a person looks at in a sitting (choice)
 PICTURE = 640  # pixels, long side
+PICTURE_QUALITY = 82  # JPEG; some 60 KB a picture, beside which none is judged by its grain (choice)
 CLIP_WIDTH = 270  # pixels: five of them stand side by side
-MAX_RECORDS = 1 << 30  # bytes of a file of records
-MAX_SUMMARY = 1 << 20
+MAX_RECORDS = 1 << 30  # bytes of a file of records, some millions
 TEXTS = ("photo_id", "path", "version", "fingerprint")
 NUMBERS = (
     "artifact_score", "people", "relative_parallax", "saliency_kept", "window_share", "largest_component",
@@ -117,7 +116,7 @@ def read_library(output, most=None):
         rows += [dict.fromkeys(READ) | row | {"kind": kind} for row in table.to_pylist()]
     rows.sort(key=lambda row: (-1.0 if row["artifact_score"] is None else row["artifact_score"], row["photo_id"]), reverse=True)
     try:
-        summary = json.loads(storage.read(posixpath.join(output, "summary.json"), MAX_SUMMARY))
+        summary = read_summary(output)
     except FileNotFoundError:
         summary = {}
     return Library(rows, len(ids), summary)
@@ -213,13 +212,19 @@ def settings_of(summary, models):
         raise ReviewError(f"The settings in summary.json cannot be used: {error}") from error
 
 
-def _jpeg(rgb):
+def _small(rgb):
+    """(h, w, 3) uint8 with a long side of PICTURE at most."""
     import cv2
 
     scale = PICTURE / max(rgb.shape[:2])
-    if scale < 1:
-        rgb = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
+    return cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
+
+
+def _jpeg(rgb):
+    import cv2
+
+    quality = [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY]
+    return cv2.imencode(".jpg", cv2.cvtColor(_small(rgb), cv2.COLOR_RGB2BGR), quality)[1].tobytes()
 
 
 def _maps(photo, scene):
@@ -229,8 +234,7 @@ def _maps(photo, scene):
 
     from transforms import explain
 
-    scale = PICTURE / max(photo.rgb.shape[:2])
-    small = cv2.resize(photo.rgb, None, fx=min(scale, 1), fy=min(scale, 1), interpolation=cv2.INTER_AREA)
+    small = _small(photo.rgb)
     size = small.shape[1::-1]
     depth = cv2.resize(scene.layers[-1].inverse_depth, size, interpolation=cv2.INTER_LINEAR)
     coloured = cv2.applyColorMap(np.round(255 * np.clip(depth, 0, 1)).astype(np.uint8), cv2.COLORMAP_INFERNO)
@@ -241,32 +245,33 @@ def _maps(photo, scene):
     return {"photo": small, "depth": cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB), "regions": regions}
 
 
-def detail_of(data, settings, networks, studio):
+def detail_of(data, animator):
     """What there is to see of a photo.
 
     Args:
-      data: its bytes; settings: Settings; networks: a `models.registry.Networks`; studio: a `renderer.studio.Studio`.
+      data: its bytes; animator: a `transforms.animate.Animator`.
 
     Returns:
       (report, {file name: bytes}); the report has the measures of the shot and of presets, and the names of pictures and clips.
 
     Raises Rejected, Failed.
     """
-    from transforms import decode, explain, infer, mesh, picture, render, repair, trajectory
+    from transforms import decode, explain, picture, render
     from transforms.elements import Failed
 
+    settings = animator.settings
     guard = decode.guard(settings.max_megapixels, PATIENCE)
     photo = decode.guarded(guard, picture.decode, data, settings.max_megapixels, settings.min_side)
-    scene = mesh.build_scene(repair.repair(infer.see(photo, networks(photo.rgb))))
-    shot = trajectory.shoot(scene, settings)
-    files = {f"{name}.jpg": _jpeg(rgb) for name, rgb in (_maps(photo, scene) | explain.pictures(shot, studio)).items()}
+    scene = animator.build(photo)
+    shot = animator.shoot(scene)
+    files = {f"{name}.jpg": _jpeg(rgb) for name, rgb in (_maps(photo, scene) | explain.pictures(shot, animator.studio)).items()}
     takes = {"search": shot} | explain.as_presets(shot, settings)
     cameras = {}
     for name, take in takes.items():
         height = max(4, round(CLIP_WIDTH * shot.height / shot.width / 4) * 4)
         small = dataclasses.replace(take, width=CLIP_WIDTH, height=height)
         try:
-            clip = render.render(studio, small, settings.fps)
+            clip = render.render(animator.studio, small, settings.fps)
         except Failed:  # of a preset that cannot be drawn the others are still worth seeing
             continue
         files |= {f"{name}.mp4": clip.video, f"{name}-still.jpg": clip.poster}
@@ -278,7 +283,7 @@ def _detail_name(photo_id):
     return f"details/{photo_id}/detail.js"
 
 
-def write_details(output, root, wanted, settings, fingerprint, networks, tell=lambda text: None):
+def write_details(output, root, wanted, settings, fingerprint, tell=lambda text: None):
     """Writes the details of rows; returns {photo id: of which version they are}.
 
     Args:
@@ -286,15 +291,11 @@ def write_details(output, root, wanted, settings, fingerprint, networks, tell=la
       tell: is called with a line for the user as photos are worked on.
     """
     from beam_pipeline import sources
+    from transforms.animate import Animator
     from transforms.elements import Failed, FailReason, Rejected
 
-    studio = Studio(settings.renderer, PATIENCE)
-    try:
-        studio.check()
-    except (gl.GLUnavailable, ChildCrashed) as error:
-        raise ReviewError(str(error)) from error
     written = {}
-    try:
+    with Animator(settings, open_studio(settings.renderer, PATIENCE)) as animator:
         for number, row in enumerate(wanted, 1):
             photo_id, path = row["photo_id"], row["path"]
             tell(f"details {number} of {len(wanted)}")
@@ -304,7 +305,7 @@ def write_details(output, root, wanted, settings, fingerprint, networks, tell=la
                 data = sources.read_bytes(posixpath.join(root, path))
                 if row["digest"] and sources.digest(data) != row["digest"]:
                     raise Failed(FailReason.MISSING, "The photo has changed since the run.")
-                report, files = detail_of(data, settings, networks, studio)
+                report, files = detail_of(data, animator)
             except (Rejected, Failed) as ended:
                 tell(f"no details of {path}: {ended.detail}\n")
                 continue
@@ -317,8 +318,6 @@ def write_details(output, root, wanted, settings, fingerprint, networks, tell=la
             report |= {"same": fingerprint == row["fingerprint"]}
             storage.write(posixpath.join(output, FOLDER, _detail_name(photo_id)), _script("detail", photo_id, report))
             written[photo_id] = version_of(row)
-    finally:
-        studio.close()
     return written
 
 
@@ -405,11 +404,10 @@ def run(args, flags):
         library = read_library(output, args.entries)
         details = known_details(output, library)
         if root:
-            settings = settings_of(library.summary, {role: getattr(args, f"{role}_model") for role in Settings().models})
+            settings = settings_of(library.summary, models_of(args))
             wanted = chosen(library, None if args.details == "all" else int(args.details), args.photo)
             fingerprint = settings.fingerprint(beam_pipeline.__version__, registry.digest(settings.models))
-            networks = registry.Networks(settings.models, settings.mirror_average)
-            details |= write_details(output, root, wanted, settings, fingerprint, networks, tell)
+            details |= write_details(output, root, wanted, settings, fingerprint, tell)
         where = write_page(output, library, details)
         forget(output, details)
     except OSError as error:

@@ -12,11 +12,10 @@ import apache_beam as beam
 import pyarrow
 
 from beam_pipeline import storage
-from beam_pipeline.manifest import FOLDERS
+from beam_pipeline.manifest import COSTS, FOLDERS
 from transforms.elements import Candidate, Failed, FailReason, Failure, Rejection, Scored
 from transforms.stage import Stage
 
-COSTS = pyarrow.map_(pyarrow.string(), pyarrow.float64())
 _TEXT, _REAL, _INT = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
 
 
@@ -43,7 +42,7 @@ _MEASURES = {
     "evaluations": (_INT, False),
 }
 _NAMED = {name: (_TEXT, name == "digest") for name in ("photo_id", "path", "version", "digest", "fingerprint")}
-_SPENT = {name: (COSTS, False) for name in ("cpu_seconds", "peak_mb")}
+_SPENT = {name: (pyarrow.map_(_TEXT, _REAL), False) for name in COSTS}
 # Column by column as docs/output.md tells them; a test holds each against its dataclass.
 SCHEMAS = {
     Candidate: _schema(
@@ -137,7 +136,7 @@ class WriteClip(Stage):
 def row(record):
     """A record as the dict that Parquet takes; maps become lists of pairs."""
     fields = dataclasses.asdict(record)
-    return fields | {name: list(fields[name].items()) for name in _SPENT}
+    return fields | {name: list(fields[name].items()) for name in COSTS}
 
 
 def delete_other_shards(folder, shards, written):
@@ -196,7 +195,7 @@ class Totals:
 
     @staticmethod
     def of(outcome):
-        costs = {name: tuple(sorted(getattr(outcome, name).items())) for name in _SPENT}
+        costs = {name: tuple(sorted(getattr(outcome, name).items())) for name in COSTS}
         if isinstance(outcome, Candidate):
             return Totals(candidates=1, **costs)
         if isinstance(outcome, Scored):

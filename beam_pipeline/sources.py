@@ -272,7 +272,7 @@ class Read(Stage):
 
 
 def with_digest(element):
-    """An element of the rail that holds a photo's bytes, with their digest."""
-    if isinstance(element, Outcome):
+    """An element of the rail that holds a photo's bytes, with their digest; who took a glimpse of that version has it already."""
+    if isinstance(element, Outcome) or element.ref.digest:
         return element
     return dataclasses.replace(element, ref=dataclasses.replace(element.ref, digest=digest(element.value)))

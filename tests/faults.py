@@ -19,10 +19,10 @@ class Fault:
     Attributes:
       method: GET, POST, DELETE.
       holds: text that the path and query hold.
-      status: of the answer in place of the emulator's; None for the emulator's own, late.
+      status: of the answer in place of the emulator's; None for the emulator's own.
       times: how often.
       seconds: before the answer.
-      after: status of an answer that the emulator has worked for: the work is done, and nobody hears of it.
+      after: whether the emulator works for it before: the work is done, and nobody hears of it.
     """
 
     method: str
@@ -57,11 +57,10 @@ class Faults:
         query = dict(urllib.parse.parse_qsl(parts.query))
         if "ifGenerationMatch" not in query:
             return False
-        bucket, name = (
-            f"{parts.path.split('/b/')[1]}/".split("/o/", 1) if "/o/" in parts.path else (parts.path.split("/")[-2], "")
-        )
-        name = name.rstrip("/") or query.get("name") or body.split(b'"name": "')[1].split(b'"')[0].decode()
-        blob = self.client.bucket(bucket).get_blob(urllib.parse.unquote(name))
+        bucket, _, name = parts.path.split("/b/")[1].partition("/o")
+        # An upload tells the name in its query, or, of several parts, in the first of them.
+        name = urllib.parse.unquote(name.lstrip("/")) or query.get("name") or body.split(b'"name": "')[1].split(b'"')[0].decode()
+        blob = self.client.bucket(bucket).get_blob(name)
         return (blob.generation if blob else 0) != int(query["ifGenerationMatch"])
 
     def handler(self):

@@ -22,7 +22,8 @@ CANARIES = {
     "face": b"Canary Face Friedrich",
     "place": b"Canary Lane 7",
 }
-LATITUDE = (12.0, 34.0, 56.78)  # 12.582438...
+LATITUDE = (12.0, 34.0, 56.78)
+SECONDS = struct.pack(">II", 2839, 50)  # how EXIF holds the last of them
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><mwg-rs:RegionList><mwg-rs:Name>'
     + CANARIES["face"]

@@ -5,7 +5,9 @@
 
 import contextlib
 import dataclasses
+import json
 import os
+import posixpath
 
 from models import shelf
 from models.registry import ROLES
@@ -17,6 +19,7 @@ from renderer.studio import Studio
 from transforms.settings import ASPECTS, MOTIONS, Settings
 
 DONE, REFUSED, WRONG = 0, 1, 2
+MAX_SUMMARY = 1 << 20  # bytes of a summary.json, a hundred times what one has
 ALL_SETTINGS = tuple(field.name for field in dataclasses.fields(Settings))
 
 
@@ -75,26 +78,37 @@ def add_settings(parser, names):
         )  # fmt: skip
 
 
+def models_of(args):
+    """{role: model} of the options that were given, names on the shelf as what they stand for."""
+    given = {role: getattr(args, f"{role}_model", None) for role in ROLES}
+    return {role: shelf.resolve(shelf.default_folder(), role, model) for role, model in given.items() if model}
+
+
 def settings_of(args):
-    names = [f.name for f in dataclasses.fields(Settings)]
-    given = {name: getattr(args, name) for name in names if hasattr(args, name)}
-    for role in ROLES:
-        if f"{role}_model" in given:
-            given[f"{role}_model"] = shelf.resolve(shelf.default_folder(), role, given[f"{role}_model"])
+    """Settings of the options that were given. Raises UserError."""
+    given = {name: getattr(args, name) for name in ALL_SETTINGS if hasattr(args, name)}
+    given |= {f"{role}_model": model for role, model in models_of(args).items()}
     try:
         return Settings(**given)
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
-def open_studio(renderer):
-    """A Studio that is known to draw. Raises UserError with what to install."""
-    studio = Studio(renderer)
+def open_studio(renderer, seconds=None):
+    """A Studio that is known to draw, `seconds` as of it. Raises UserError with what to install."""
+    studio = Studio(renderer, seconds)
     try:
         studio.check()
     except (gl.GLUnavailable, ChildCrashed) as error:
         raise UserError(str(error)) from error
     return studio
+
+
+def read_summary(output):
+    """The dict of the summary.json of an output folder. Raises OSError."""
+    from beam_pipeline import storage
+
+    return json.loads(storage.read(posixpath.join(output, "summary.json"), MAX_SUMMARY))
 
 
 def write_pictures(pictures, folder, option):

@@ -9,7 +9,17 @@ import re
 import sys
 from datetime import datetime
 
-from beam_pipeline.commands import ALL_SETTINGS, DONE, REFUSED, UserError, add_settings, open_studio, reaching, settings_of
+from beam_pipeline.commands import (
+    ALL_SETTINGS,
+    DONE,
+    REFUSED,
+    UserError,
+    add_settings,
+    open_studio,
+    reaching,
+    read_summary,
+    settings_of,
+)
 from models import registry
 from renderer.studio import PATIENCE
 
@@ -20,7 +30,6 @@ EPILOG = (
     "  cinematic-photos run --input ~/Pictures --output clips\n"
     "  cinematic-photos run --input 'gs://bucket/2024/*.jpg' --output gs://bucket/clips --runner=DataflowRunner ..."
 )
-MAX_SUMMARY = 1 << 20  # bytes of a summary.json, a hundred times what one has
 
 
 def add_arguments(parser):
@@ -127,7 +136,7 @@ def run(args, flags):
     import apache_beam as beam
     from apache_beam.runners.runner import PipelineState
 
-    from beam_pipeline import engines, options, pipeline, progress, sinks, sources, storage
+    from beam_pipeline import engines, options, pipeline, progress, sinks, sources
 
     own = argparse.ArgumentParser(add_help=False)
     add_arguments(own)
@@ -182,7 +191,7 @@ def run(args, flags):
         raise UserError(f"The run ended as {state}; what it wrote is complete, run it again.")
     if not local:
         sinks.sweep(job.output)  # a worker that was killed on the way may have left the file that it was writing
-    summary = json.loads(storage.read(posixpath.join(job.output, "summary.json"), MAX_SUMMARY))
+    summary = read_summary(job.output)
     if job.dry_run:
         return _tell_scores(job, summary, args.json)
     if args.json:

@@ -8,19 +8,12 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from tests.cloud import emulated_storage
 from tests.conftest import SMALL, command
 from tests.faults import Fault, faulty
 
 pytestmark = pytest.mark.command
 
 TOLD = {"path", "phash", "digest", "photo_id", "reason", "stage", "artifact_score", "clip", "frames", "capture_time"}
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory):
-    with emulated_storage(tmp_path_factory.mktemp("nobody")) as emulator:
-        yield emulator
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +41,20 @@ def photos_read(seen):
 
 
 @pytest.fixture(scope="module")
-def nights(photos, emulator, tmp_path_factory):
+def nights(photos, storage_emulator, tmp_path_factory):
     """[(files, stdout, photos read)] of a night of trouble, of one without news, of one after a copy of the library; and the
     files of a run over the disk."""
-    emulator.put(emulator.client.create_bucket("library").name, "photos", photos)
-    emulator.client.create_bucket("results")
+    storage_emulator.put(storage_emulator.client.create_bucket("library").name, "photos", photos)
+    storage_emulator.client.create_bucket("results")
     arguments = ("run", "--input", "gs://library/photos", "--output", "gs://results/clips", *SMALL, "--direct_num_workers=1")
     found = []
-    with faulty(emulator) as (faults, endpoint):
+    with faulty(storage_emulator) as (faults, endpoint):
 
         def night(*orders):
             faults.orders, faults.seen[:] = list(orders), []
-            done = command(*arguments, environment=emulator.environment | {"STORAGE_EMULATOR_HOST": endpoint})
+            done = command(*arguments, environment=storage_emulator.environment | {"STORAGE_EMULATOR_HOST": endpoint})
             assert done.returncode == 0, done.stderr
-            found.append((emulator.files("results"), done.stdout, photos_read(faults.seen)))
+            found.append((storage_emulator.files("results"), done.stdout, photos_read(faults.seen)))
 
         night(
             Fault("GET", "cat.jpg", 503),
@@ -70,7 +63,7 @@ def nights(photos, emulator, tmp_path_factory):
             Fault("POST", "/b/results/o?uploadType", 503, after=True),
         )
         night(Fault("GET", "/o/photos/gone.png", 404, times=100))
-        emulator.put("library", "photos", photos)  # new generations of the same bytes
+        storage_emulator.put("library", "photos", photos)  # new generations of the same bytes
         night()
     local = tmp_path_factory.mktemp("local")
     done = command("run", "--input", photos, "--output", local, *SMALL)
@@ -115,8 +108,10 @@ def test_a_bucket_ends_up_with_what_a_disk_does(nights):
 
 
 @pytest.mark.parametrize(("source", "target", "option"), [("nowhere", "results", "--input"), ("library", "nowhere", "--output")])
-def test_a_bucket_that_is_not_there_is_one_sentence(emulator, nights, source, target, option):
-    done = command("run", "--input", f"gs://{source}/photos", "--output", f"gs://{target}/a", environment=emulator.environment)
+def test_a_bucket_that_is_not_there_is_one_sentence(storage_emulator, nights, source, target, option):
+    done = command(
+        "run", "--input", f"gs://{source}/photos", "--output", f"gs://{target}/a", environment=storage_emulator.environment
+    )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"{option} cannot be reached: there is no such bucket" in done.stderr
 

@@ -12,7 +12,6 @@ import pytest
 
 from beam_pipeline import manifest, review, sinks
 from tests.beam_pipeline.test_sinks import CANDIDATE, FAILURE, REJECTION
-from tests.cloud import emulated_storage
 from transforms.settings import Settings
 
 SETTINGS = {"settings": {"max_artifact_score": 1.2, "depth_model": "builtin"}}
@@ -184,7 +183,7 @@ def test_a_photo_that_has_changed_since_gets_no_details(tmp_path, samples, monke
     monkeypatch.setattr(review, "detail_of", None)  # none gets so far
     told = []
     wanted = review.read_library(str(tmp_path)).rows
-    made = review.write_details(str(tmp_path), str(samples), wanted, Settings(), "f00", None, told.append)
+    made = review.write_details(str(tmp_path), str(samples), wanted, Settings(), "f00", told.append)
     assert made == {}
     text = "".join(told)
     for says in ("cat.jpg: The photo has changed", "../cat.jpg: Its path leads out", "gone.jpg: There is no such file"):
@@ -192,16 +191,16 @@ def test_a_photo_that_has_changed_since_gets_no_details(tmp_path, samples, monke
     assert str(samples) not in text
 
 
-def test_a_bucket_gets_the_same_page(cli, output, tmp_path_factory):
+def test_a_bucket_gets_the_same_page(cli, output, storage_emulator):
     review.write_page(str(output), review.read_library(str(output)))
     pages = {p.relative_to(output).as_posix(): p.read_bytes() for p in (output / "review").rglob("*") if p.is_file()}
-    with emulated_storage(tmp_path_factory.mktemp("nobody")) as emulator:
-        emulator.put(emulator.client.create_bucket("results").name, "clips", output)
-        for name in pages:
-            emulator.client.bucket("results").blob(f"clips/{name}").delete()
-        done = cli("review", "gs://results/clips", environment=emulator.environment)
-        assert done.returncode == 0, done.stderr
-        assert {n.removeprefix("clips/"): data for n, data in emulator.files("results", "clips/review").items()} == pages
+    storage_emulator.put(storage_emulator.client.create_bucket("reviewed").name, "clips", output)
+    for name in pages:
+        storage_emulator.client.bucket("reviewed").blob(f"clips/{name}").delete()
+    done = cli("review", "gs://reviewed/clips", environment=storage_emulator.environment)
+    assert done.returncode == 0, done.stderr
+    found = storage_emulator.files("reviewed", "clips/review")
+    assert {name.removeprefix("clips/"): data for name, data in found.items()} == pages
 
 
 def test_the_command_line_starts_without_beam():
