@@ -163,7 +163,7 @@ def test_a_bucket_that_drips_is_given_up(bucket):
     uri, faults, there = bucket
     put(there, "a.jpg", content=bytes(1 << 20))
     assert reason(f"{uri}/a.jpg", seconds=0.0) is FailReason.NO_ACCESS
-    assert len(faults.seen) == 1
+    assert sum("a.jpg" in path for _, path in faults.seen) == 1  # the library may ask for the bucket as well
 
 
 def test_an_object_too_large_to_be_a_photo_is_not_kept_whole(bucket, monkeypatch):
